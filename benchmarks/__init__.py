@@ -1,0 +1,1 @@
+"""Speed against PyTorch, both in one run on one machine, as ratios of medians."""

@@ -1,0 +1,108 @@
+"""Timing contenders in turn, so that a machine that slows down slows all of them."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to do the work.
+
+    Attributes:
+        name: as it stands in the table.
+        ours: whether it is dl_jax's; the others are what it is compared with.
+        run: does the work once and returns when it is done.
+    """
+
+    name: str
+    ours: bool
+    run: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Work that several contenders do.
+
+    Attributes:
+        name: what is done.
+        contenders: who does it.
+        flops: floating-point operations of doing it once, 0 where that is not the point.
+        target: what the others' best time divided by our best shall reach; None where there is
+            no target.
+    """
+
+    name: str
+    contenders: list[Contender]
+    flops: float = 0.0
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was measured of one contender, in seconds."""
+
+    name: str
+    ours: bool
+    compile: float
+    median: float
+    fastest: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of one workload; `ratio` is the others' best median over our best."""
+
+    workload: str
+    timings: list[Timing]
+    flops: float
+    target: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Above 1 where dl_jax is the faster; None where there is nothing to compare."""
+        ours = [timing.median for timing in self.timings if timing.ours]
+        others = [timing.median for timing in self.timings if not timing.ours]
+        return min(others) / min(ours) if ours and others else None
+
+
+def measure(workload: Workload, repeats: int) -> Measurement:
+    """Run the contenders alternately `repeats` times, after a first run that compiles."""
+    compile_seconds = [_seconds(contender.run) for contender in workload.contenders]
+    for contender in workload.contenders:  # caches warm, allocators grown
+        contender.run()
+    times: list[list[float]] = [[] for _ in workload.contenders]
+    for _ in range(repeats):
+        for contender, record in zip(workload.contenders, times, strict=True):
+            record.append(_seconds(contender.run))
+    timings = [
+        Timing(c.name, c.ours, first, statistics.median(record), min(record))
+        for c, first, record in zip(workload.contenders, compile_seconds, times, strict=True)
+    ]
+    return Measurement(workload.name, timings, workload.flops, workload.target)
+
+
+def matrix_product_peak(size: int = 2048, repeats: int = 10) -> dict[str, float]:
+    """Operations a second of a float32 matrix product: the ceiling that each framework reaches."""
+    import torch
+
+    a = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    of_jax, of_torch = jnp.asarray(a), torch.from_numpy(a)
+    product = jax.jit(jnp.matmul)
+    contenders = [
+        Contender("jax", True, lambda: product(of_jax, of_jax).block_until_ready()),
+        Contender("torch", False, lambda: of_torch @ of_torch),
+    ]
+    measured = measure(Workload("matrix product", contenders), repeats)
+    return {timing.name: 2 * size**3 / timing.median for timing in measured.timings}
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began

@@ -1,0 +1,77 @@
+"""dl_jax's side: learners on random examples of MNIST's shape."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dl_jax.compilation import compiled
+from dl_jax.data import BatchOrder, Dataset
+from dl_jax.functional import cross_entropy
+from dl_jax.learners import Learner, over_seeds, supervised
+from dl_jax.models import Model, cnn, mlp
+from dl_jax.training.advance import make_advance
+
+BATCH = 128
+
+
+def mlp_model() -> Model:
+    """784-512-512-10."""
+    return mlp((28, 28, 1), (512, 512), 10)
+
+
+def cnn_model() -> Model:
+    """The network of `experiments.vision.mnist_cnn`."""
+    return cnn((28, 28, 1), [(32, 32)], 10)
+
+
+def learner_of(model: Model, seeds: int | None = None) -> Learner:
+    """Cross-entropy and Adam; of `seeds` runs side by side if given."""
+    learner = supervised(model, cross_entropy, optax.adam(1e-3))
+    return learner if seeds is None else over_seeds(learner, seeds)
+
+
+def examples(count: int, runs: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
+    """Random images and labels."""
+    random = np.random.default_rng(0)
+    return {
+        "image": random.standard_normal((*runs, count, 28, 28, 1), np.float32),
+        "label": random.integers(0, 10, (*runs, count), np.int32),
+    }
+
+
+def stepper(learner: Learner, calls: int) -> tuple[Callable[[], None], float]:
+    """A function that makes `calls` training steps, and the operations of one step."""
+    state = compiled(learner.init)(jax.random.key(0))
+    batch = jax.tree.map(jnp.asarray, examples(BATCH, state.step.shape))
+    cost = jax.jit(learner.train_step).lower(state, batch).cost_analysis()
+    step = compiled(learner.train_step, donate_argnums=0)
+
+    def run() -> None:
+        nonlocal state
+        for _ in range(calls):
+            state, _ = step(state, batch)
+        jax.block_until_ready(state)
+
+    return run, float(cost["flops"])
+
+
+def epoch_runner(learner: Learner, count: int, rolled: bool | None) -> Callable[[], None]:
+    """A function that trains one epoch over `count` resident examples, shuffled."""
+    state = compiled(learner.init)(jax.random.key(0))
+    dataset = Dataset("random", "train", examples(count), tuple("0123456789"))
+    order = BatchOrder(count, BATCH, 0, state.step.shape)
+    advance = make_advance(learner, dataset, order, resident=True, rolled=rolled)
+    reached = 0
+
+    def run() -> None:
+        nonlocal state, reached
+        progress, reached = advance(
+            state, reached, reached + order.steps_per_epoch, lambda: False
+        )
+        state = progress.state
+        jax.block_until_ready(state)
+
+    return run

@@ -1,0 +1,114 @@
+"""What is measured, by subject."""
+
+from collections.abc import Callable
+
+from benchmarks import ours, theirs
+from benchmarks.harness import Contender, Workload
+
+EPOCH = 60_000
+
+
+def mlp() -> list[Workload]:
+    """MLP 784-512-512-10, batch 128: a step, a whole epoch, eight seeds."""
+    step, flops = ours.stepper(ours.learner_of(ours.mlp_model()), calls=20)
+    eight, eight_flops = ours.stepper(ours.learner_of(ours.mlp_model(), 8), calls=3)
+    return [
+        Workload(
+            "MLP, 20 steps",
+            [Contender("dl_jax", True, step), *_torch_steps(theirs.mlp_module, 20)],
+            20 * flops,
+            target=1.0,
+        ),
+        Workload(
+            "MLP, epoch of 60,000 resident examples",
+            [
+                Contender(
+                    "dl_jax",
+                    True,
+                    ours.epoch_runner(ours.learner_of(ours.mlp_model()), EPOCH, rolled=None),
+                ),
+                *_torch_epochs(theirs.mlp_module, EPOCH),
+            ],
+            EPOCH // ours.BATCH * flops,
+            target=2.0,
+        ),
+        Workload(
+            "MLP, 3 steps of eight seeds",
+            [
+                Contender("dl_jax, over_seeds", True, eight),
+                *_torch_steps(theirs.mlp_module, 3, networks=8),
+            ],
+            3 * eight_flops,
+            target=1.3,
+        ),
+    ]
+
+
+def cnn() -> list[Workload]:
+    """CNN of mnist_cnn, batch 128: a step, an epoch, four seeds."""
+    step, flops = ours.stepper(ours.learner_of(ours.cnn_model()), calls=3)
+    four, four_flops = ours.stepper(ours.learner_of(ours.cnn_model(), 4), calls=1)
+    one, _ = ours.stepper(ours.learner_of(ours.cnn_model()), calls=1)
+    count = 50 * ours.BATCH
+    return [
+        Workload(
+            "CNN, 3 steps",
+            [Contender("dl_jax", True, step), *_torch_steps(theirs.cnn_module, 3)],
+            3 * flops,
+            target=0.8,
+        ),
+        Workload(
+            "CNN, epoch of 6,400 resident examples",
+            [
+                Contender(
+                    "dl_jax",
+                    True,
+                    ours.epoch_runner(ours.learner_of(ours.cnn_model()), count, rolled=None),
+                ),
+                *_torch_epochs(theirs.cnn_module, count),
+            ],
+            50 * flops,
+        ),
+        Workload(
+            "CNN, step of four seeds (1/4.6 of the ratio to one seed is the target)",
+            [Contender("one seed", False, one), Contender("four seeds", True, four)],
+            four_flops,
+            target=1 / 4.6,
+        ),
+    ]
+
+
+def loops() -> list[Workload]:
+    """Steps called from Python against steps in one compiled loop, for an MLP and a CNN."""
+    return [
+        Workload(
+            f"{name}, {count:,} resident examples",
+            [
+                Contender(label, True, ours.epoch_runner(ours.learner_of(model), count, rolled))
+                for label, rolled in (("from Python", False), ("compiled loop", True))
+            ],
+        )
+        for name, model, count in (
+            ("MLP", ours.mlp_model(), 12_800),
+            ("CNN", ours.cnn_model(), 5 * ours.BATCH),
+        )
+    ]
+
+
+def _torch_steps(
+    module: Callable[[], object], calls: int, networks: int = 1
+) -> list[Contender]:
+    return [
+        Contender(name, False, theirs.stepper(module, calls, compile_module, networks))
+        for name, compile_module in (("torch eager", False), ("torch.compile", True))
+    ]
+
+
+def _torch_epochs(module: Callable[[], object], count: int) -> list[Contender]:
+    return [
+        Contender(name, False, theirs.epoch_runner(module, count, compile_module))
+        for name, compile_module in (("torch eager", False), ("torch.compile", True))
+    ]
+
+
+SUBJECTS: dict[str, Callable[[], list[Workload]]] = {"mlp": mlp, "cnn": cnn, "loops": loops}

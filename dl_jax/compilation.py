@@ -1,0 +1,42 @@
+"""The one place that compiles: `jax.jit` with what the platform needs to be fast."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+
+# On CPU, XLA sends convolutions to a slow fusion by default; with this they go to Eigen, up to five
+# times faster in the gradient of the kernel. Experimental in XLA, and unknown to some versions.
+CPU_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
+}
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """`jax.jit(function, **options)`, with the compiler options of the present platform."""
+    return jax.jit(function, compiler_options=_platform_options(), **options)
+
+
+@cache
+def _platform_options() -> dict[str, str] | None:
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        jax.jit(lambda x: x, compiler_options=CPU_OPTIONS).lower(0.0).compile()
+    except Exception:  # this version does not know the option: slower, not wrong
+        return None
+    return CPU_OPTIONS
+
+
+def keep_compiled_programs() -> None:
+    """Keep compiled programs on disk, so that the next start of a script need not compile again.
+
+    `$JAX_COMPILATION_CACHE_DIR` has precedence over the user's cache folder.
+    """
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "dl_jax" / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

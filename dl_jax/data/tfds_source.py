@@ -1,0 +1,196 @@
+"""Image classification datasets prepared by TensorFlow Datasets, read without TensorFlow.
+
+Only what lies on disk is opened: nothing is ever downloaded behind the user's back.
+"""
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from numpy.typing import NDArray
+from PIL import Image
+
+from dl_jax.errors import UsageError, nearest
+
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One dataset found on disk.
+
+    Attributes:
+        name: as TFDS writes it, `cifar10` or `glue/sst2`.
+        folder: where its records and `dataset_info.json` lie.
+        splits: names of its splits.
+        classes: names of the labels.
+        image_shape: `(height, width, channels)`; None where images differ in that size.
+        fingerprint: changes whenever the files do.
+    """
+
+    name: str
+    folder: Path
+    splits: tuple[str, ...]
+    classes: tuple[str, ...]
+    image_shape: tuple[int | None, ...]
+    fingerprint: str
+
+
+def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
+    """`data_dir`, or `$TFDS_DATA_DIR`, or TFDS's default folder."""
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return Path(chosen).expanduser()
+
+
+def find(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
+    """The newest version of a dataset that lies prepared under `data_dir`.
+
+    Raises:
+        UsageError: the name is unknown, the folder is missing, the dataset is not in it, or it is
+            not one of images with labels.
+    """
+    root = data_directory(data_dir)
+    versions = sorted(_versions(root / name), key=_version_number)
+    if not versions:
+        _explain_absence(name, root)
+    folder = versions[-1]
+    try:
+        builder = tfds.builder_from_directory(folder)
+        info = builder.info
+        splits = tuple(info.splits)
+        features = info.features
+    except Exception as error:
+        raise UsageError(
+            f"dataset {name!r} in {folder} cannot be opened ({_first_line(error)}): "
+            "prepare it again"
+        ) from error
+    is_images = isinstance(features, tfds.features.FeaturesDict) and {"image", "label"} <= set(
+        features
+    )
+    if not (is_images and isinstance(features["label"], tfds.features.ClassLabel)):
+        raise UsageError(
+            f"dataset {name!r} is not one of images with labels: expected the features 'image' and "
+            f"'label', found {', '.join(features) if hasattr(features, '__iter__') else features}"
+        )
+    return Prepared(
+        name,
+        folder,
+        splits,
+        tuple(features["label"].names),
+        tuple(features["image"].shape),
+        _fingerprint(folder),
+    )
+
+
+def decode(
+    prepared: Prepared, split: str, image_size: tuple[int, int] | None = None
+) -> dict[str, NDArray]:
+    """All images and labels of one split, decoded.
+
+    Args:
+        prepared: as found by `find`.
+        split: one of `prepared.splits`.
+        image_size: height and width that every image is scaled to.
+
+    Raises:
+        UsageError: a record cannot be read or decoded.
+    """
+    builder = tfds.builder_from_directory(prepared.folder)
+    skip = {"image": tfds.decode.SkipDecoding()}
+    try:
+        source = builder.as_data_source(split, decoders=skip)
+    except Exception as error:
+        raise UsageError(
+            f"split {split!r} of {prepared.name!r} in {prepared.folder} cannot be opened "
+            f"({_first_line(error)}): prepare it again with --file_format=array_record"
+        ) from error
+    size = image_size or prepared.image_shape[:2]
+    images = np.empty((len(source), *size, prepared.image_shape[-1]), np.uint8)
+    labels = np.empty(len(source), np.int32)
+    for start in range(0, len(source), CHUNK):
+        chunk = range(start, min(start + CHUNK, len(source)))
+        for index, record in zip(chunk, _read(source, chunk, prepared, split), strict=True):
+            try:
+                images[index] = _decode_image(record["image"], images.shape[1:], image_size)
+                labels[index] = record["label"]
+            except Exception as error:
+                raise _corrupt(prepared, split, index, error) from error
+    return {"image": images, "label": labels}
+
+
+def _read(source: Sequence, chunk: range, prepared: Prepared, split: str) -> Sequence[dict]:
+    try:
+        return source.__getitems__(list(chunk))
+    except Exception:
+        for index in chunk:  # find the record that is to blame
+            try:
+                source[index]
+            except Exception as error:
+                raise _corrupt(prepared, split, index, error) from error
+        raise
+
+
+def _decode_image(
+    encoded: bytes, shape: tuple[int, ...], image_size: tuple[int, int] | None
+) -> NDArray[np.uint8]:
+    image = Image.open(io.BytesIO(encoded))
+    image = image.convert("L" if shape[-1] == 1 else "RGB")
+    if image_size is not None:
+        image = image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.uint8).reshape(shape)
+
+
+def _corrupt(prepared: Prepared, split: str, index: int, error: Exception) -> UsageError:
+    return UsageError(
+        f"record {index} of {prepared.name!r}, split {split!r}, in {prepared.folder} is corrupt "
+        f"({_first_line(error)}): delete the folder and prepare the dataset again"
+    )
+
+
+def _explain_absence(name: str, root: Path) -> None:
+    known = tfds.list_builders(with_community_datasets=False)
+    base = name.split("/")[0]
+    on_disk = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    if base not in known and base not in on_disk:
+        options = ["digits", *known, *on_disk]
+        raise UsageError(
+            f"dataset {name!r} is unknown, expected 'digits' or the TFDS name of an image "
+            f"classification dataset such as 'mnist'{nearest(name, options)}"
+        )
+    advice = (
+        f"prepare it with `pip install 'dl_jax[prepare]'` and `tfds build {name} "
+        f"--file_format=array_record --data_dir={root}`, or name the folder that holds it with "
+        "--data-dir or TFDS_DATA_DIR"
+    )
+    if not root.is_dir():
+        raise UsageError(f"dataset {name!r} cannot be read, there is no folder {root}: {advice}")
+    raise UsageError(f"dataset {name!r} is not prepared in {root}: {advice}")
+
+
+def _versions(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if (path / "dataset_info.json").is_file()]
+
+
+def _version_number(folder: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", folder.name))
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        stat = path.stat()
+        digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

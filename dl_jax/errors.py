@@ -1,0 +1,65 @@
+"""What a user did wrong and what went wrong in a run, each said in one sentence."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(Exception):
+    """A request that cannot be carried out: the message says what, what was expected, what to do.
+
+    A script that meets one prints the message and exits with code 2.
+    """
+
+    exit_code = 2
+
+
+class RunError(RuntimeError):
+    """A run that started and could not go on; a script prints the message and exits with code 1."""
+
+    exit_code = 1
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the option closest to `name`, or `""` where none is close."""
+    close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def check_choice(field: str, value: str, options: Iterable[str]) -> str:
+    """`value` if it is one of `options`.
+
+    Raises:
+        UsageError: names the field, the value, the options and the nearest one.
+    """
+    options = sorted(options)
+    if value not in options:
+        listed = ", ".join(options)
+        raise UsageError(
+            f"{field} is {value!r}, expected one of {listed}{nearest(value, options)}"
+        )
+    return value
+
+
+def check_range(
+    field: str,
+    value: float,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    exclusive_low: bool = False,
+    exclusive_high: bool = False,
+) -> None:
+    """Nothing if `value` lies between `low` and `high`; NaN lies nowhere.
+
+    Raises:
+        UsageError: names the field, the value and the interval that is accepted.
+    """
+    above = low is None or (value > low if exclusive_low else value >= low)
+    below = high is None or (value < high if exclusive_high else value <= high)
+    if not (above and below):
+        bounds = []
+        if low is not None:
+            bounds.append(f"{'greater than' if exclusive_low else 'at least'} {low}")
+        if high is not None:
+            bounds.append(f"{'less than' if exclusive_high else 'at most'} {high}")
+        raise UsageError(f"{field} is {value}, expected {' and '.join(bounds)}")

@@ -1,0 +1,31 @@
+"""The wrong predictions that a model is surest of."""
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from dl_jax.evaluation.checks import check_probabilities
+
+
+def most_confident_mistakes(
+    probabilities: Float[np.ndarray, "examples classes"],
+    labels: Integer[np.ndarray, " examples"],
+    count: int,
+) -> Integer[np.ndarray, " mistakes"]:
+    """Indices of up to `count` wrongly classified examples, the most confident first.
+
+    Confidence is the probability of the predicted class; of equal ones the earlier comes first.
+    Where fewer than `count` examples are wrong, all of them are returned.
+
+    Raises:
+        ValueError: the shapes do not fit together, a row is no distribution, or `count` < 0.
+
+    >>> scores = np.array([[0.75, 0.25], [0.125, 0.875], [1.0, 0.0]])
+    >>> most_confident_mistakes(scores, np.array([1, 0, 0]), 5).tolist()
+    [1, 0]
+    """
+    check_probabilities(probabilities, labels)
+    if count < 0:
+        raise ValueError(f"count is {count}, expected at least 0")
+    wrong = np.flatnonzero(probabilities.argmax(-1) != labels)
+    order = np.argsort(-probabilities.max(-1)[wrong], kind="stable")
+    return wrong[order[:count]]

@@ -1,0 +1,121 @@
+"""A learner spread over a mesh of devices: data-parallel, or with its state sharded as well."""
+
+from collections.abc import Callable
+
+import jax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from dl_jax.errors import UsageError
+from dl_jax.learners.learner import Learner, TrainState
+from dl_jax.learners.metrics import Metrics
+from dl_jax.paths import Rules, match, path_names
+from dl_jax.types import Batch, PRNGKey, Tree
+
+Placement = P | Callable[[tuple[int, ...]], P]
+"""Mesh axes of a parameter's own axes, or a function of its shape that gives them."""
+
+REPLICATED: Rules[Placement] = ((".*", P()),)
+"""Every device holds all parameters: data-parallel training."""
+
+
+def local_mesh(axis: str = "data") -> Mesh:
+    """All devices of this process along one mesh axis, shardings left to the compiler."""
+    return jax.make_mesh((jax.device_count(),), (axis,), axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def fully_sharded(mesh: Mesh, axis: str = "data") -> Rules[Placement]:
+    """Rules that cut each parameter along its longest axis that the devices divide evenly.
+
+    Source: Rajbhandari et al. (2019), arXiv:1910.02054 (ZeRO, stage 3).
+    """
+    devices = mesh.shape[axis]
+
+    def longest(shape: tuple[int, ...]) -> P:
+        candidates = [i for i, size in enumerate(shape) if size >= devices and size % devices == 0]
+        if not candidates:
+            return P()
+        chosen = max(candidates, key=lambda i: shape[i])
+        return P(*[axis if i == chosen else None for i in range(len(shape))])
+
+    return ((".*", longest),)
+
+
+def sharded(
+    learner: Learner, mesh: Mesh, rules: Rules[Placement] = REPLICATED, *, axis: str = "data"
+) -> Learner:
+    """`learner` with batches cut along `axis` of the mesh, and its state placed by `rules`.
+
+    The optimizer's arrays go where their parameters go. Placements speak of a parameter's own
+    axes: those of runs (`over_seeds`) stand before them and are not cut.
+
+    Args:
+        learner: any learner, also one of many runs.
+        mesh: devices, such as `local_mesh()`.
+        rules: ordered patterns over parameter paths (`dl_jax.paths`), each with a placement.
+        axis: name of the mesh axis that cuts batches.
+
+    Raises:
+        UsageError: the devices do not divide the batch.
+    """
+
+    def place(state: TrainState) -> TrainState:
+        specs = _state_specs(state, rules)
+        return jax.tree.map(
+            lambda leaf, spec: jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, spec)),
+            state,
+            specs,
+        )
+
+    def cut(batch: Batch, runs: int) -> Batch:
+        size = min(array.shape[runs] for array in batch.values())
+        if size % mesh.shape[axis]:
+            raise UsageError(
+                f"a batch of {size} examples cannot be cut over {mesh.shape[axis]} devices: make "
+                "the batch size a multiple"
+            )
+        sharding = NamedSharding(mesh, P(*[None] * runs, axis))
+        return {k: jax.lax.with_sharding_constraint(v, sharding) for k, v in batch.items()}
+
+    def init(key: PRNGKey) -> TrainState:
+        return place(learner.init(key))
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        state, metrics = learner.train_step(place(state), cut(batch, state.step.ndim))
+        return place(state), metrics
+
+    def eval_step(state: TrainState, batch: Batch) -> Metrics:
+        return learner.eval_step(place(state), cut(batch, 0))
+
+    return Learner(init, train_step, eval_step)
+
+
+def _state_specs(state: TrainState, rules: Rules[Placement]) -> Tree:
+    """Placement of every leaf: a leaf that has the path and shape of a parameter shares its."""
+    runs = state.step.ndim
+    shapes = [leaf.shape for leaf in jax.tree.leaves(state.params)]
+    placements = jax.tree.leaves(
+        match(state.params, rules), is_leaf=lambda x: isinstance(x, P) or callable(x)
+    )
+    specs = {
+        (name, shape): P(*[None] * runs, *_spec(placement, shape[runs:]))
+        for name, shape, placement in zip(path_names(state.params), shapes, placements, strict=True)
+    }
+
+    def spec_of(name: str, shape: tuple[int, ...]) -> P:
+        parts = name.split("/")
+        for start in range(len(parts)):  # the longest ending of the path that is a parameter's
+            spec = specs.get(("/".join(parts[start:]), shape))
+            if spec is not None:
+                return spec
+        return P()
+
+    leaves = [
+        spec_of(name, leaf.shape)
+        for name, leaf in zip(path_names(state), jax.tree.leaves(state), strict=True)
+    ]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves)
+
+
+def _spec(placement: Placement, shape: tuple[int, ...]) -> P:
+    return placement if isinstance(placement, P) else placement(shape)

@@ -1,0 +1,125 @@
+"""Supervised learning: inputs, targets and a loss for each example."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Shaped
+
+from dl_jax.errors import UsageError
+from dl_jax.functional import correct
+from dl_jax.learners.learner import Learner, TrainState
+from dl_jax.learners.metrics import Metrics
+from dl_jax.models import Model
+from dl_jax.types import Batch, Params, PRNGKey, State, Tree
+
+PerExample = Callable[[Array, Array], Float[Array, " batch"]]
+Augment = Callable[..., Shaped[Array, "batch ..."]]
+
+
+def supervised(
+    model: Model,
+    loss: PerExample,
+    optimizer: optax.GradientTransformation,
+    *,
+    inputs: str = "image",
+    targets: str = "label",
+    metrics: Mapping[str, PerExample] = MappingProxyType({"accuracy": correct}),
+    augment: Augment | None = None,
+    microbatches: int = 1,
+) -> Learner:
+    """The learner that minimises the mean of `loss(outputs, targets)` over each batch.
+
+    Args:
+        model: maps the batch's inputs to outputs.
+        loss: one value per example, such as `dl_jax.functional.cross_entropy`.
+        optimizer: turns gradients into updates.
+        inputs: name of the inputs in a batch.
+        targets: name of the targets in a batch.
+        metrics: further values per example, reported beside `loss`.
+        augment: `augment(inputs, key=key)`, applied in training alone.
+        microbatches: the batch is cut into so many equal parts whose gradients are added up
+            before the one update: the memory of a part, the result of the whole (but for a
+            model's running statistics, which see one part after another).
+    """
+    if microbatches < 1:
+        raise UsageError(f"microbatches is {microbatches}, expected at least 1")
+
+    def init(key: PRNGKey) -> TrainState:
+        params_key, run_key = jax.random.split(key)
+        params, model_state = model.init(params_key)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            model_state=model_state,
+            opt_state=optimizer.init(params),
+            key=run_key,
+        )
+
+    def values(outputs: Array, batch: Batch) -> dict[str, Float[Array, " batch"]]:
+        named = {"loss": loss, **metrics}
+        return {name: function(outputs, batch[targets]) for name, function in named.items()}
+
+    def objective(
+        params: Params, model_state: State, batch: Batch, key: PRNGKey, total: Array
+    ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
+        """This batch's share of the mean loss over `total` examples."""
+        augment_key, model_key = jax.random.split(key)
+        x = batch[inputs] if augment is None else augment(batch[inputs], key=augment_key)
+        outputs, model_state = model.apply(params, model_state, x, train=True, key=model_key)
+        measured = Metrics.of(values(outputs, batch), batch.get("mask"))
+        return measured.sums["loss"] / total, (model_state, measured)
+
+    gradient = jax.grad(objective, has_aux=True)
+
+    def accumulated(
+        params: Params, model_state: State, batch: Batch, key: PRNGKey, total: Array
+    ) -> tuple[Tree, tuple[State, Metrics]]:
+        """`gradient` of the whole batch, one microbatch after the other."""
+        size = batch[targets].shape[0]
+        if size % microbatches:
+            raise UsageError(
+                f"a batch of {size} examples cannot be cut into {microbatches} equal microbatches"
+            )
+        parts = {name: a.reshape(microbatches, -1, *a.shape[1:]) for name, a in batch.items()}
+        first = {name: a[0] for name, a in parts.items()}
+        rest = {name: a[1:] for name, a in parts.items()}
+
+        def add(carry: Tree, part: tuple[Array, Batch]) -> tuple[Tree, None]:
+            gradients, (model_state, measured) = carry
+            index, examples = part
+            new_gradients, (model_state, new_measured) = gradient(
+                params, model_state, examples, jax.random.fold_in(key, index), total
+            )
+            gradients = jax.tree.map(jnp.add, gradients, new_gradients)
+            return (gradients, (model_state, measured.merge(new_measured))), None
+
+        start = gradient(params, model_state, first, jax.random.fold_in(key, 0), total)
+        # On CPU a convolution inside a rolled loop runs thirty times slower than outside.
+        unroll = jax.default_backend() == "cpu"
+        return jax.lax.scan(add, start, (jnp.arange(1, microbatches), rest), unroll=unroll)[0]
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        mask = batch.get("mask")
+        total = jnp.asarray(batch[targets].shape[0] if mask is None else (mask != 0).sum())
+        gradients_of = gradient if microbatches == 1 else accumulated
+        gradients, (model_state, measured) = gradients_of(
+            state.params, state.model_state, batch, key, total
+        )
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        state = state.replace(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            model_state=model_state,
+            opt_state=opt_state,
+        )
+        return state, measured
+
+    def eval_step(state: TrainState, batch: Batch) -> Metrics:
+        outputs, _ = model.apply(state.params, state.model_state, batch[inputs], train=False)
+        return Metrics.of(values(outputs, batch), batch.get("mask"))
+
+    return Learner(init, train_step, eval_step)

@@ -1,0 +1,17 @@
+"""Models: `(init, apply)` pairs, one architecture a file."""
+
+from dl_jax.models.cnn import cnn
+from dl_jax.models.flax_bridge import from_linen, from_nnx
+from dl_jax.models.mlp import mlp
+from dl_jax.models.model import Model
+from dl_jax.models.transformations import with_compute_dtype, with_preprocessing
+
+__all__ = [
+    "Model",
+    "cnn",
+    "from_linen",
+    "from_nnx",
+    "mlp",
+    "with_compute_dtype",
+    "with_preprocessing",
+]

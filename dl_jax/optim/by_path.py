@@ -1,0 +1,43 @@
+"""Different optimizers for different parameters, chosen by patterns over their paths."""
+
+from collections.abc import Callable
+
+import optax
+
+from dl_jax.paths import Rules, match
+from dl_jax.types import Params, Tree
+
+
+def by_path(rules: Rules[optax.GradientTransformation]) -> optax.GradientTransformation:
+    """Each parameter is updated by the transformation of the first rule that matches its path.
+
+    A group with another learning rate, and one that does not learn:
+
+        by_path([("head/.*", optax.adam(1e-3)), ("embed/.*", frozen()), (".*", optax.adam(1e-4))])
+
+    No moments are kept for frozen parameters, and no weight decay reaches them.
+
+    Raises:
+        UsageError: at `init`, as `dl_jax.paths.match` does.
+    """
+    transformations = {str(index): transformation for index, (_, transformation) in enumerate(rules)}
+    numbered = [(pattern, str(index)) for index, (pattern, _) in enumerate(rules)]
+    return optax.partition(transformations, lambda params: match(params, numbered))
+
+
+def frozen() -> optax.GradientTransformation:
+    """Updates of zero: the parameters stay what they are."""
+    return optax.set_to_zero()
+
+
+def freeze(pattern: str, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """`optimizer` for all parameters but those whose path `pattern` matches, which stay."""
+    return by_path([(pattern, frozen()), (".*", optimizer)])
+
+
+def only(pattern: str) -> Callable[[Params], Tree]:
+    """A mask for optax: true at the parameters whose path `pattern` matches.
+
+    Weight decay on kernels alone: `optax.adamw(1e-3, mask=only(".*/kernel"))`.
+    """
+    return lambda params: match(params, [(pattern, True), (".*", False)])

@@ -1,0 +1,93 @@
+"""The confusion matrix as a figure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from dl_jax.plots.style import FAINT, INK, LABEL_SIZE, SEQUENTIAL, SMALL_SIZE, dress, new_figure
+
+# Beyond so many classes a count no longer fits its cell.
+MOST_PRINTED = 25
+
+
+def confusion_matrix(
+    confusion: Integer[np.ndarray, "classes classes"],
+    classes: Sequence[str],
+    *,
+    title: str | None = None,
+) -> Figure:
+    """The counts of a confusion matrix, coloured by their share of the row.
+
+    A row is a true class: its shares add up to 1, whatever the number of its examples. The colour
+    follows the square root of the share, or else a class confused in one case of a hundred would
+    look like one that never is. Counts are printed up to 25 classes.
+
+    Args:
+        confusion: rows true, columns predicted, as `dl_jax.evaluation.confusion_matrix` gives it.
+        classes: names of the classes, in order.
+        title: above the matrix.
+
+    Raises:
+        ValueError: the matrix is no square with one row per class.
+    """
+    count = len(classes)
+    if confusion.shape != (count, count):
+        raise ValueError(
+            f"the confusion matrix has shape {confusion.shape}, expected {(count, count)} for "
+            f"{count} class names"
+        )
+    totals = confusion.sum(1, keepdims=True)
+    shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+    printed = count <= MOST_PRINTED
+    digits = len(str(confusion.max()))
+    cell = max(0.46, 0.1 + 0.09 * digits) if printed else max(0.14, 4.6 / count)
+    longest = max(len(name) for name in classes)
+    margin = 0.9 + 0.075 * longest
+    size = cell * count + margin
+    figure = new_figure(size + 1.1, size + 0.3, title, images=True)
+    axes = figure.subplots()
+    scale = PowerNorm(0.5, vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap=SEQUENTIAL, norm=scale, interpolation="nearest")
+    dress(axes, x="predicted class", y="true class", grid=False)
+    axes.spines[:].set(visible=True, color=FAINT)
+    type_size = SMALL_SIZE if printed else 6.0
+    turn: dict[str, Any] = {}
+    if not printed:
+        turn = {"rotation": 90}
+    elif longest > 3:
+        turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(count), labels=list(classes), fontsize=type_size, **turn)
+    axes.set_yticks(range(count), labels=list(classes), fontsize=type_size)
+    axes.tick_params(length=0)
+    if printed:
+        for row in range(count):
+            for column in range(count):
+                axes.text(
+                    column,
+                    row,
+                    f"{confusion[row, column]}",
+                    ha="center",
+                    va="center",
+                    fontsize=SMALL_SIZE,
+                    color=_readable_on(SEQUENTIAL(scale(shares[row, column]))),
+                    fontweight="bold" if row == column else "normal",
+                    alpha=1.0 if confusion[row, column] else 0.35,
+                )
+    bar = figure.colorbar(
+        image, ax=axes, fraction=0.046, pad=0.03, ticks=(0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1)
+    )
+    bar.set_label("share of the true class (square-root scale)", fontsize=LABEL_SIZE, color=INK)
+    bar.ax.tick_params(labelsize=SMALL_SIZE)
+    bar.outline.set_visible(False)  # pyright: ignore
+    return figure
+
+
+def _readable_on(colour: tuple[float, float, float, float]) -> str:
+    """White or dark, whichever stands out from a colour."""
+    red, green, blue, _ = colour
+    # Luma of ITU-R BT.601.
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"

@@ -1,0 +1,160 @@
+"""Images with what was predicted for them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dl_jax.evaluation import most_confident_mistakes
+from dl_jax.plots.style import FAINT, INK, SMALL_SIZE, VERMILLION, bare, new_figure
+
+Images = (
+    UInt8[np.ndarray, "examples height width channels"]
+    | (Float[np.ndarray, "examples height width channels"])
+)
+
+
+def prediction_grid(
+    images: Images,
+    labels: Integer[np.ndarray, " examples"],
+    probabilities: Float[np.ndarray, "examples classes"],
+    classes: Sequence[str],
+    *,
+    columns: int = 6,
+    title: str | None = None,
+) -> Figure:
+    """All the given images in rows, each with its predicted class, its confidence and the truth.
+
+    A right prediction has a tick; a wrong one has a cross, bold type and a thick frame.
+
+    Args:
+        images: grey or colour, bytes or numbers in [0, 1].
+        labels: true classes.
+        probabilities: of each class, for each image.
+        classes: names of the classes, in order.
+        columns: images in a row.
+        title: above the grid.
+
+    Raises:
+        ValueError: the arrays do not fit together, there is no image, or images are out of range.
+    """
+    _check(images, labels, probabilities, classes)
+    if columns < 1:
+        raise ValueError(f"columns is {columns}, expected at least 1")
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    longest = max(len(name) for name in classes)
+    # Wide enough for a tick, the longest name and a confidence in bold.
+    tile = max(1.15, 0.082 * (longest + 9))
+    shape = images.shape[1] / images.shape[2]
+    figure = new_figure(max(tile * columns + 0.3, 4.8), (tile * shape + 0.36) * rows + 0.6, title)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # pyright: ignore
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    predicted, confidence = probabilities.argmax(-1), probabilities.max(-1)
+    for index, axes in enumerate(panels):
+        bare(axes)
+        if index < len(images):
+            _tile(
+                axes,
+                images[index],
+                classes[int(predicted[index])],
+                classes[int(labels[index])],
+                confidence[index],
+            )
+    wrong = int((predicted != labels).sum())
+    figure.supxlabel(
+        f"✓ right  ✗ wrong ({wrong} of {len(images)}), with the prediction's probability",
+        fontsize=SMALL_SIZE,
+        color=FAINT,
+    )
+    return figure
+
+
+def confident_mistakes(
+    images: Images,
+    labels: Integer[np.ndarray, " examples"],
+    probabilities: Float[np.ndarray, "examples classes"],
+    classes: Sequence[str],
+    *,
+    count: int = 24,
+    columns: int = 6,
+    title: str | None = "Most confident mistakes",
+) -> Figure:
+    """The grid of up to `count` wrong predictions, the most confident first.
+
+    Takes a whole dataset's arrays, as `prediction_grid` takes those of its images; where nothing
+    is wrong, the figure says so.
+
+    Raises:
+        ValueError: the arrays do not fit together, or images are out of range.
+    """
+    _check(images, labels, probabilities, classes)
+    chosen = most_confident_mistakes(probabilities, labels, count)
+    if len(chosen) == 0:
+        figure = new_figure(4.5, 1.5, title)
+        figure.text(
+            0.5,
+            0.4,
+            f"no mistakes in {len(labels)} examples",
+            ha="center",
+            fontsize=SMALL_SIZE,
+            color=INK,
+        )
+        return figure
+    return prediction_grid(
+        images[chosen],
+        labels[chosen],
+        probabilities[chosen],
+        classes,
+        columns=columns,
+        title=title,
+    )
+
+
+def _check(
+    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> None:
+    count = len(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or count == 0:
+        raise ValueError(
+            f"images have shape {images.shape}, expected [examples, height, width, channels] with "
+            "at least one example and 1 or 3 channels"
+        )
+    if labels.shape != (count,) or probabilities.shape != (count, len(classes)):
+        raise ValueError(
+            f"labels of shape {labels.shape} and probabilities of shape {probabilities.shape} do "
+            f"not fit {count} images of {len(classes)} classes"
+        )
+    if images.dtype != np.uint8 and not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError(
+            f"images lie in [{images.min():.3g}, {images.max():.3g}], expected bytes or numbers "
+            "in [0, 1]: give them as they are before normalisation"
+        )
+
+
+def _tile(axes: Axes, image: np.ndarray, predicted: str, true: str, confidence: float) -> None:
+    right = predicted == true
+    # Black is 0 in every tile: each image on a scale of its own would not be comparable.
+    white = 255 if image.dtype == np.uint8 else 1
+    grey = image.shape[-1] == 1
+    axes.imshow(
+        image[..., 0] if grey else image,
+        cmap="gray" if grey else None,
+        vmin=0,
+        vmax=white,
+        interpolation="nearest",
+    )
+    axes.spines[:].set(
+        visible=True,
+        color=FAINT if right else VERMILLION,
+        linewidth=0.8 if right else 3.0,
+    )
+    axes.set_xlabel(
+        f"{'✓' if right else '✗'} {predicted} ({confidence:.0%})\ntrue: {true}",
+        fontsize=SMALL_SIZE,
+        color=INK if right else VERMILLION,
+        fontweight="normal" if right else "bold",
+        labelpad=3,
+    )

@@ -1,0 +1,64 @@
+"""How all figures look: colours, sizes of type, frames.
+
+Everything is set on the figure itself, so that neither matplotlib's global settings nor a
+notebook's other figures are touched.
+"""
+
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+# Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+GREEN = "#009E73"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+PURPLE = "#CC79A7"
+INK = "#222222"
+FAINT = "#8A8A8A"
+RULE = "#DDDDDD"
+
+SEQUENTIAL = LinearSegmentedColormap.from_list("white_to_blue", ["#FFFFFF", SKY, BLUE, "#00304D"])
+"""From nothing (white) to much (dark blue): lightness falls all the way, with any colour vision."""
+
+DIVERGING = "RdBu_r"
+"""From negative (blue) over zero (white) to positive (red)."""
+
+TITLE_SIZE = 12.0
+LABEL_SIZE = 10.0
+SMALL_SIZE = 9.0
+
+
+def new_figure(
+    width: float, height: float, title: str | None = None, *, images: bool = False
+) -> Figure:
+    """An empty white figure of so many inches, its parts laid out without overlap.
+
+    With `images`, whose shape cannot be stretched, the parts are moved close to them.
+    """
+    layout = "compressed" if images else "constrained"
+    figure = Figure((width, height), facecolor="white", layout=layout)
+    if title is not None:
+        figure.suptitle(title, fontsize=TITLE_SIZE, color=INK, fontweight="bold")
+    return figure
+
+
+def dress(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: bool = True) -> None:
+    """Title and axis labels in the common type, a quiet frame, and a grid behind the data."""
+    axes.set_facecolor("white")
+    axes.set_title(title, fontsize=TITLE_SIZE, color=INK, loc="left")
+    axes.set_xlabel(x, fontsize=LABEL_SIZE, color=INK)
+    axes.set_ylabel(y, fontsize=LABEL_SIZE, color=INK)
+    axes.tick_params(labelsize=SMALL_SIZE, color=FAINT, labelcolor=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.grid(grid, color=RULE, linewidth=0.8) if grid else axes.grid(False)
+    axes.set_axisbelow(True)
+
+
+def bare(axes: Axes) -> None:
+    """No ticks and no frame, for images."""
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)

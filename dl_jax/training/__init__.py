@@ -1,0 +1,22 @@
+"""Training: the loop, the run directory, checkpoints, progress and the command line."""
+
+from dl_jax.training.classification import report_classification
+from dl_jax.training.evaluate import make_evaluate
+from dl_jax.training.fit import Fitted, fit
+from dl_jax.training.fit_config import FitConfig
+from dl_jax.training.interruption import Interrupted
+from dl_jax.training.launch import launch
+from dl_jax.training.run_directory import Run, RunOptions, open_run
+
+__all__ = [
+    "FitConfig",
+    "Fitted",
+    "Interrupted",
+    "Run",
+    "RunOptions",
+    "fit",
+    "launch",
+    "make_evaluate",
+    "open_run",
+    "report_classification",
+]

@@ -1,0 +1,49 @@
+"""The best parameters so far, of each run on its own."""
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from dl_jax.learners import TrainState
+from dl_jax.types import Params, State
+
+
+@struct.dataclass
+class Best:
+    """What scored best on the validation set, run by run.
+
+    Attributes:
+        params: parameters at that time.
+        model_state: the model's state at that time.
+        score: of the monitored metric, larger is better; -inf before the first evaluation.
+        step: when it was.
+    """
+
+    params: Params
+    model_state: State
+    score: Float[Array, "*runs"]
+    step: Int[Array, "*runs"]
+
+    @classmethod
+    def before_training(cls, state: TrainState) -> "Best":
+        """Nothing evaluated yet: copies of the initial parameters, which training will donate."""
+        params, model_state = jax.tree.map(jnp.copy, (state.params, state.model_state))
+        return cls(
+            params, model_state, jnp.full(state.step.shape, -jnp.inf), jnp.zeros_like(state.step)
+        )
+
+
+def improve(best: Best, state: TrainState, score: Float[Array, "*runs"]) -> Best:
+    """`best`, with every run that scored strictly better replaced by `state`'s."""
+    better = score > best.score
+
+    def choose(new: Array, old: Array) -> Array:
+        return jnp.where(better.reshape(better.shape + (1,) * (new.ndim - better.ndim)), new, old)
+
+    return Best(
+        params=jax.tree.map(choose, state.params, best.params),
+        model_state=jax.tree.map(choose, state.model_state, best.model_state),
+        score=choose(score, best.score),
+        step=choose(state.step, best.step),
+    )

@@ -1,0 +1,209 @@
+"""The one training loop."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dl_jax.compilation import compiled
+from dl_jax.data import Dataset
+from dl_jax.errors import RunError, UsageError
+from dl_jax.learners import Learner, TrainState
+from dl_jax.training.advance import Progress, make_advance
+from dl_jax.training.best import Best, improve
+from dl_jax.training.checkpoints import Checkpoints
+from dl_jax.training.evaluate import make_evaluate
+from dl_jax.training.fit_config import FitConfig
+from dl_jax.training.interruption import EXIT_CODES, Interrupted, Interruption
+from dl_jax.training.progress import ProgressReport
+from dl_jax.training.run_directory import Run, resume_command
+
+
+class Fitted(NamedTuple):
+    """What training gave.
+
+    Attributes:
+        state: the last state.
+        best: the state with the parameters that scored best on the validation set, run by run;
+            without a validation set, the last.
+        best_step: when that was, for each run.
+        history: the rows of `metrics.jsonl`.
+        seconds: time spent training and evaluating, over all sessions of the run.
+    """
+
+    state: TrainState
+    best: TrainState
+    best_step: np.ndarray
+    history: list[dict[str, Any]]
+    seconds: float
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds; the position in the data is the state's step."""
+
+    state: TrainState
+    best: Best
+
+
+def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: Run) -> Fitted:
+    """Train, evaluate, log and save until the end, from wherever `run` stands.
+
+    A run that was killed and is resumed ends with the parameters, to the bit, of one that was
+    never killed. `fit` reads from the state's `step` how many runs train side by side, and gives
+    each its own order of the data.
+
+    Args:
+        learner: of one run, or of many.
+        data: datasets under `train` and, if parameters are to be chosen by it, `validation`.
+        config: how long and how often.
+        run: where to write, and whether to resume.
+
+    Raises:
+        UsageError: the configuration does not fit the data or the learner.
+        RunError: a loss was not finite; the disk is full; a checkpoint cannot be used.
+        Interrupted: SIGTERM or Ctrl-C came; the run is saved.
+    """
+    state = compiled(learner.init)(jax.random.key(config.seed))
+    train, validation = data["train"], data.get("validation")
+    order = config.order(len(train), state.step.shape)
+    steps_per_epoch, runs = order.steps_per_epoch, max(1, state.step.size)
+    total = config.total_steps(steps_per_epoch)
+    if config.early_stopping and validation is None:
+        raise UsageError("early_stopping needs a validation set, and the data has none")
+
+    with Checkpoints(run.checkpoints, config.keep_checkpoints) as checkpoints:
+        saved = Saved(state, Best.before_training(state))
+        restored = checkpoints.restore(saved) if run.resumed else None
+        step = 0 if restored is None else restored.step
+        state, best = saved if restored is None else restored.tree
+        history = run.history(up_to_step=step) if run.resumed else []
+        began = time.monotonic() - (history[-1]["seconds"] if history else 0.0)
+
+        advance = make_advance(
+            learner,
+            train,
+            order,
+            resident={"auto": train.resident, "resident": True}.get(config.placement, False),
+            rolled={"auto": None, "rolled": True}.get(config.loop, False),
+        )
+        evaluate = make_evaluate(learner, config.evaluation_batch_size)
+        choose_best = compiled(improve)
+
+        with (
+            ProgressReport(total, step, config.batch_size * runs) as report,
+            Interruption() as interruption,
+        ):
+            for line in restored.damaged if restored else ():
+                report.say(f"{line}; going on from that of step {step}")
+            if restored:
+                report.say(f"resumed {run.directory} at step {step} of {total}")
+
+            def log(split: str, at: int, measured: Mapping[str, np.ndarray]) -> dict[str, Any]:
+                seconds = round(time.monotonic() - began, 3)
+                row = {"step": at, "epoch": at / steps_per_epoch, "split": split}
+                history.append(run.log({**row, "seconds": seconds, **measured}))
+                return history[-1]
+
+            def record(progress: Progress, reached: int) -> None:
+                """Log the training metrics up to step `reached`; stop if they are not finite."""
+                report.trained(reached, log("train", reached, progress.metrics.means()))
+                first_bad = np.asarray(progress.first_bad)
+                if config.stop_on_nonfinite and (first_bad >= 0).any():
+                    _stop_nonfinite(first_bad, checkpoints, run)
+
+            def save() -> None:
+                if config.stop_on_nonfinite and not _finite(state):
+                    _stop_nonfinite(np.asarray(step), checkpoints, run)
+                failure = checkpoints.save(step, Saved(state, best))
+                if failure:
+                    report.say(f"warning: {failure}; the run goes on")
+
+            pending: tuple[Any, int] | None = None
+            while step < total and not _exhausted(config, best, step, steps_per_epoch):
+                target = config.next_stop(step, steps_per_epoch)
+                progress, step = advance(
+                    state, step, target, lambda: interruption.received is not None
+                )
+                state = progress.state
+                # The numbers of the stretch before this one are read while this one runs.
+                if pending is not None:
+                    record(*pending)
+                pending = progress, step
+
+                evaluating = step % config.evaluation_interval(steps_per_epoch) == 0
+                saving = step % config.checkpoint_interval(steps_per_epoch) == 0
+                ending = step == total or interruption.received is not None
+                if evaluating or saving or ending:
+                    record(*pending)
+                    pending = None
+                if validation is not None and (evaluating or step == total):
+                    measured = evaluate(state, validation).means()
+                    report.evaluated(step, log("validation", step, measured))
+                    score = _score(config, measured)
+                    best = choose_best(best, state, jnp.asarray(score, jnp.float32))
+                if saving or ending:
+                    save()
+                if interruption.received is not None and step < total:
+                    _stop_interrupted(interruption, checkpoints, run, step)
+
+            if step != checkpoints.latest:
+                save()
+            failure = checkpoints.finish()
+            if failure:
+                raise RunError(f"training ended at step {step}, but {failure}")
+
+    seconds = history[-1]["seconds"] if history else 0.0
+    if validation is None:
+        return Fitted(state, state, np.asarray(state.step), history, seconds)
+    chosen = state.replace(params=best.params, model_state=best.model_state)
+    return Fitted(state, chosen, np.asarray(best.step), history, seconds)
+
+
+def _score(config: FitConfig, measured: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The monitored metric, turned so that larger is better."""
+    if config.monitor not in measured:
+        raise UsageError(
+            f"monitor is {config.monitor!r}, expected one of {', '.join(sorted(measured))}"
+        )
+    value = measured[config.monitor]
+    return -value if config.monitor == "loss" else value
+
+
+def _exhausted(config: FitConfig, best: Best, step: int, steps_per_epoch: int) -> bool:
+    """Whether no run has improved for as many evaluations as early stopping allows."""
+    if not config.early_stopping:
+        return False
+    patience = config.early_stopping * config.evaluation_interval(steps_per_epoch)
+    return bool((step - np.asarray(best.step) >= patience).all())
+
+
+def _finite(state: TrainState) -> bool:
+    return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(state.params))
+
+
+def _stop_nonfinite(first_bad: np.ndarray, checkpoints: Checkpoints, run: Run) -> None:
+    failure = checkpoints.finish()
+    bad = first_bad[first_bad >= 0]
+    which = f" in run {np.flatnonzero(first_bad >= 0)[0]}" if first_bad.ndim else ""
+    kept = checkpoints.latest
+    remains = "there is no checkpoint yet" if kept is None else f"that of step {kept} is kept"
+    raise RunError(
+        f"the loss is not finite at step {bad.min()}{which}; of the checkpoints in "
+        f"{run.checkpoints} {remains}{f' ({failure})' if failure else ''}: lower the learning "
+        "rate or clip the gradient, in a new run"
+    )
+
+
+def _stop_interrupted(
+    interruption: Interruption, checkpoints: Checkpoints, run: Run, step: int
+) -> None:
+    failure = checkpoints.finish()
+    assert interruption.received is not None
+    saved = f"saved at step {step}" if failure is None else failure
+    raise Interrupted(
+        f"stopped by {interruption.received.name}, {saved}; go on with: {resume_command(run)}",
+        EXIT_CODES[interruption.received],
+    )

@@ -1,0 +1,43 @@
+"""Being asked to stop: SIGTERM from a scheduler, Ctrl-C from a person."""
+
+import signal
+import threading
+from types import FrameType
+
+EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
+"""75 is `EX_TEMPFAIL`: try again later, which is what a scheduler should do."""
+
+
+class Interrupted(Exception):
+    """A run that was asked to stop and has saved; the message says how to go on."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Interruption:
+    """While entered, SIGTERM and Ctrl-C are noted in `received` instead of ending the process.
+
+    A second Ctrl-C ends it at once. Outside of the main thread, where Python allows no handlers,
+    nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def __enter__(self) -> "Interruption":
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in EXIT_CODES:
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)

@@ -1,0 +1,83 @@
+"""The command line of an experiment: every field an option, every mistake one sentence."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import tyro
+
+from dl_jax.compilation import keep_compiled_programs
+from dl_jax.errors import RunError, UsageError, nearest
+from dl_jax.training.environment import describe_devices, processor_name, require_backend
+from dl_jax.training.interruption import Interrupted
+from dl_jax.training.run_directory import RunOptions
+
+
+class ExperimentConfig(Protocol):
+    """A frozen dataclass with, among its fields, the options of a run."""
+
+    @property
+    def run(self) -> RunOptions:
+        """Where the run lives."""
+        ...
+
+
+C = TypeVar("C", bound=ExperimentConfig)
+
+
+def launch(config_class: type[C], main: Callable[[C], None]) -> None:
+    """Read the command line into `config_class` and call `main` with it.
+
+    Exit codes: 0 done; 1 the run failed; 2 what was asked for cannot be done; 75 stopped by
+    SIGTERM and saved; 130 stopped by Ctrl-C.
+    """
+    try:
+        config = parse(config_class)
+        require_backend(config.run.require)
+        keep_compiled_programs()
+        print(f"running on {describe_devices()} ({processor_name()})", flush=True)
+        main(config)
+    except (UsageError, RunError, Interrupted) as error:
+        _end(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _end("stopped by Ctrl-C outside of training; what was saved before is kept", 130)
+    except OSError as error:
+        _end(f"{error.filename or 'a file'} could not be read or written: {error.strerror}", 1)
+
+
+def parse(config_class: type[C], arguments: list[str] | None = None) -> C:
+    """The configuration that the arguments (the command line's where None) describe.
+
+    Raises:
+        UsageError: an option is unknown, or a value is not accepted.
+    """
+    config, unknown = tyro.cli(
+        config_class,
+        args=arguments,
+        return_unknown_args=True,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    if unknown:
+        options = _options(config)
+        raise UsageError(
+            f"option {unknown[0]!r} is unknown{nearest(unknown[0].split('=')[0], options)} "
+            "(--help explains them all)"
+        )
+    return config
+
+
+def _options(config: Any) -> list[str]:
+    names = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            names += _options(value)
+        else:
+            names.append("--" + field.name.replace("_", "-"))
+    return names
+
+
+def _end(message: str, exit_code: int) -> NoReturn:
+    print(f"error: {message}" if exit_code in (1, 2) else message, file=sys.stderr, flush=True)
+    sys.exit(exit_code)

@@ -1,0 +1,280 @@
+"""The directory of a run: its configuration, its metrics, its checkpoints and its figures."""
+
+import json
+import math
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dl_jax.errors import RunError, UsageError
+from dl_jax.training.environment import describe_environment
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run lives and what it runs on; none of it changes the result."""
+
+    out: Path = Path("runs")
+    """Folder that holds the directories of runs."""
+    name: str | None = None
+    """Name of the run's directory; the experiment and the time where it is not given."""
+    resume: bool = False
+    """Go on with the run `name` (the newest of this experiment where no name is given); a `name`
+    that does not exist yet is started, so that a requeued job can keep its command."""
+    data_dir: Path | None = None
+    """Folder of prepared TFDS datasets; `$TFDS_DATA_DIR` where it is not given."""
+    require: str | None = None
+    """Backend without which the run shall not start: cpu, gpu or tpu."""
+    tensorboard: bool = False
+    """Write TensorBoard events too (needs the extra `tensorboard`)."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (
+            not re.fullmatch(NAME_PATTERN, self.name) or ".." in self.name
+        ):
+            raise UsageError(
+                f"name is {self.name!r}, expected letters, digits, '.', '_' and '-', starting "
+                "with a letter or digit and without '..': it names one directory under --out"
+            )
+        if self.require not in (None, "cpu", "gpu", "tpu"):
+            raise UsageError(f"require is {self.require!r}, expected cpu, gpu or tpu")
+
+
+@dataclass
+class Run:
+    """One run's directory, open for writing.
+
+    Attributes:
+        directory: its absolute path.
+        resumed: whether it held a run before.
+        tensorboard: whether events are written beside `metrics.jsonl`.
+    """
+
+    directory: Path
+    resumed: bool = False
+    tensorboard: bool = False
+    _events: Any = field(default=None, repr=False)
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON object a line: step, epoch, split, and the mean of each metric for every run."""
+        return self.directory / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of checkpoints."""
+        return self.directory / "checkpoints"
+
+    @property
+    def figures(self) -> Path:
+        """Directory of figures, made on first use."""
+        path = self.directory / "figures"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def log(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Append one row to `metrics.jsonl`, and return it as it was written.
+
+        Raises:
+            RunError: the disk is full or the file cannot be written.
+        """
+        plain = {name: _plain(value) for name, value in row.items()}
+        try:
+            with self.metrics_file.open("a") as file:
+                file.write(json.dumps(plain) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"{self.metrics_file} cannot be written ({error.strerror}): free some space, then "
+                f"continue with: {resume_command(self)}"
+            ) from error
+        if self.tensorboard:
+            self._log_events(plain)
+        return plain
+
+    def history(self, up_to_step: int | None = None) -> list[dict[str, Any]]:
+        """The rows logged so far.
+
+        With `up_to_step`, rows of later steps, and a last line that a crash cut short, are also
+        removed from the file: a resumed run writes them again.
+        """
+        if not self.metrics_file.exists():
+            return []
+        rows = []
+        for line in self.metrics_file.read_text().splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:  # cut short by a crash
+                continue
+            if up_to_step is None or row["step"] <= up_to_step:
+                rows.append(row)
+        if up_to_step is not None:
+            write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+        return rows
+
+    def _log_events(self, row: Mapping[str, Any]) -> None:
+        if self._events is None:
+            try:
+                from tensorboardX import SummaryWriter  # slow to import, and optional
+            except ImportError as error:
+                raise UsageError(
+                    "--tensorboard needs the package tensorboardX: pip install 'dl_jax[tensorboard]'"
+                ) from error
+            self._events = SummaryWriter(str(self.directory))
+        for name, value in row.items():
+            if name in ("step", "split") or value is None:
+                continue
+            values = value if isinstance(value, list) else [value]
+            finite = [v for v in values if v is not None]
+            for run, v in enumerate(finite):
+                suffix = f"/run{run}" if len(values) > 1 else ""
+                self._events.add_scalar(f"{row['split']}/{name}{suffix}", v, row["step"])
+        self._events.flush()
+
+
+def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
+    """The directory of a new run, or of one to go on with.
+
+    A new directory never replaces one that is there. `config.json` holds the configuration, the
+    environment and the command.
+
+    Args:
+        experiment: name that directories begin with, `mnist_cnn`.
+        config: a dataclass of all that determines the result; its field `run` does not.
+        options: where to put it, and whether to resume.
+
+    Raises:
+        UsageError: the name is taken; or there is nothing to resume; or what is there was run
+            with another configuration, whose differing fields the message names.
+    """
+    out = options.out.expanduser().absolute()
+    values = {name: value for name, value in asdict(config).items() if name != "run"}
+    config = json.loads(json.dumps(values, default=str))
+    if options.resume:
+        existing = out / options.name if options.name else _newest(out, experiment)
+        if existing is None:
+            raise UsageError(f"there is no run of {experiment} in {out} to resume")
+        if (existing / "config.json").is_file():
+            _check_same(existing, experiment, config)
+            return Run(existing, resumed=True, tensorboard=options.tensorboard)
+    directory = _make_directory(out, experiment, options)
+    record = {
+        "experiment": experiment,
+        "config": config,
+        "environment": describe_environment(),
+        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write_atomically(directory / "config.json", json.dumps(record, indent=2) + "\n")
+    return Run(directory, tensorboard=options.tensorboard)
+
+
+def resume_command(run: Run) -> str:
+    """The command that goes on with a run: the present one, with `--name` and `--resume`."""
+    arguments = sys.orig_argv[1:]
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument in ("--resume", "--no-resume"):
+            skip = False
+        elif argument in ("--name", "--out"):
+            skip = True
+        elif not argument.startswith(("--name=", "--out=")):
+            kept.append(argument)
+    where = ["--out", str(run.directory.parent), "--name", run.directory.name]
+    return shlex.join(["python", *kept, *where, "--resume"])
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never a part."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def _make_directory(out: Path, experiment: str, options: RunOptions) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if options.name is not None:
+            directory = out / options.name
+            # A run that was killed before its configuration was written left nothing to keep.
+            empty = options.resume and directory.is_dir() and not any(directory.iterdir())
+            directory.mkdir(exist_ok=empty)
+            return directory
+        stem = f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+        for suffix in range(1, 1000):
+            directory = out / (stem if suffix == 1 else f"{stem}-{suffix}")
+            try:
+                directory.mkdir()
+            except FileExistsError:  # another run began in the same second
+                continue
+            return directory
+        raise UsageError(f"{out} already holds 999 runs named {stem}")
+    except FileExistsError as error:
+        raise UsageError(
+            f"{error.filename} already exists: choose another --name, or add --resume to go on "
+            "with that run"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"the run's directory cannot be made in {out} ({error.strerror}): choose another --out"
+        ) from error
+
+
+def _newest(out: Path, experiment: str) -> Path | None:
+    """The last started run of an experiment."""
+    found = []
+    for path in out.glob("*/config.json"):
+        record = json.loads(path.read_text())
+        if record["experiment"] == experiment:
+            found.append((record["started"], path.parent.name, path.parent))
+    return max(found)[-1] if found else None
+
+
+def _check_same(directory: Path, experiment: str, config: Mapping[str, Any]) -> None:
+    record = json.loads((directory / "config.json").read_text())
+    if record["experiment"] != experiment:
+        raise UsageError(
+            f"{directory} holds a run of {record['experiment']}, not of {experiment}: choose "
+            "another --name"
+        )
+    old, new = _flatten(record["config"]), _flatten(config)
+    differing = [
+        f"{name} (was {old.get(name)!r}, now {new.get(name)!r})"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+    if differing:
+        raise UsageError(
+            f"{directory} was run with another configuration: {', '.join(differing)}; give the "
+            "same values to resume it, or start a new run without --resume"
+        )
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: arrays as lists, what is not finite as null."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

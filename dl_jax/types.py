@@ -1,0 +1,21 @@
+"""The shapes that pass between the floors: keys, parameters, states and batches."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from jaxtyping import Array, Key, PyTree, Shaped
+
+PRNGKey: TypeAlias = Key[Array, ""]
+"""One typed random key, as made by `jax.random.key`."""
+
+Params: TypeAlias = dict[str, Any]
+"""Nested dict of parameter arrays; leaves are named as Flax names them (`kernel`, `bias`, ...)."""
+
+State: TypeAlias = dict[str, Any]
+"""Nested dict of what changes outside the gradient (running statistics); `{}` where there is none."""
+
+Batch: TypeAlias = Mapping[str, Shaped[Array, "..."]]
+"""Arrays under TFDS's feature names (`image`, `label`, ...); `mask` marks examples that count."""
+
+Tree: TypeAlias = PyTree[Any]
+"""Any pytree of arrays."""

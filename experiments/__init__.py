@@ -1,0 +1,1 @@
+"""Experiments: one script per question, run as `python -m experiments.<subject>.<name>`."""

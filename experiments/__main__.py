@@ -1,0 +1,24 @@
+"""List all experiments with one line each."""
+
+import ast
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+def main() -> None:
+    """Print the command of every experiment and the first line of its docstring."""
+    root = Path(__file__).parent
+    table = Table("command", "what it shows", box=None)
+    for path in sorted(root.rglob("*.py")):
+        if path.name.startswith("__"):
+            continue
+        module = ".".join(("experiments", *path.relative_to(root).with_suffix("").parts))
+        lines = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
+        table.add_row(f"python -m {module}", lines[0] if lines else "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""MNIST with a multi-layer perceptron: one hidden layer, or more with `--depth`.
+
+Source: Srivastava et al. (2014), "Dropout", table 2: 1.05-1.35 % error with dropout.
+Command: python -m experiments.vision.mnist_mlp --seeds 3
+Known: RESULT_MNIST_MLP
+"""
+
+from dataclasses import dataclass
+
+from dl_jax.data import image_statistics, load_splits
+from dl_jax.errors import check_choice, check_range
+from dl_jax.functional import cross_entropy, standardize
+from dl_jax.learners import over_seeds, supervised
+from dl_jax.models import mlp, with_compute_dtype, with_preprocessing
+from dl_jax.optim import OptimizerConfig, make_optimizer
+from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report_classification
+
+
+@dataclass(frozen=True)
+class Config:
+    """MNIST with a multi-layer perceptron."""
+
+    depth: int = 1
+    """Hidden layers."""
+    width: int = 512
+    """Units of each hidden layer."""
+    dropout_rate: float = 0.3
+    """Probability of dropping a hidden unit while training."""
+    dataset: str = "mnist"
+    """`mnist`, `digits` (comes with the installation), or another TFDS name."""
+    seeds: int = 1
+    """Independent runs, side by side in one compiled program."""
+    compute_dtype: str = "float32"
+    """Type that the network computes in: float32 or bfloat16."""
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
+    fit: FitConfig = FitConfig(epochs=20)
+    run: RunOptions = RunOptions()
+
+    def __post_init__(self) -> None:
+        check_range("depth", self.depth, low=0)
+        check_range("width", self.width, low=1)
+        check_choice("compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
+
+
+def main(config: Config) -> None:
+    """Train, evaluate and draw."""
+    data = load_splits(config.dataset, config.run.data_dir)
+    train = data["train"]
+
+    widths = (config.width,) * config.depth
+    model = mlp(train.example_shape, widths, train.num_classes, dropout_rate=config.dropout_rate)
+    model = with_compute_dtype(model, config.compute_dtype)
+    model = with_preprocessing(model, standardize(*image_statistics(train)))
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
+    learner = over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
+
+    run = open_run("mnist_mlp", config, config.run)
+    fitted = fit(learner, data, config.fit, run)
+    report_classification(model, learner, fitted, data, config.fit, run)
+
+
+if __name__ == "__main__":
+    launch(Config, main)

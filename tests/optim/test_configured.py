@@ -1,0 +1,151 @@
+"""Optimizers and schedules from plain values."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dl_jax.errors import UsageError
+from dl_jax.optim import OptimizerConfig, make_optimizer, make_schedule
+
+
+def params():
+    return {"dense": {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.full(3, 2.0)}}
+
+
+def first_update(optimizer, gradients):
+    updates, _ = optimizer.update(gradients, optimizer.init(params()), params())
+    return updates["dense"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "values"),
+    [
+        ("constant", 0.0, {0: 0.5, 50: 0.5, 100: 0.5}),
+        ("constant", 0.2, {0: 0.0, 10: 0.25, 20: 0.5, 60: 0.5, 100: 0.5}),
+        ("cosine", 0.0, {0: 0.5, 25: 0.25 * (1 + 0.5**0.5), 50: 0.25, 100: 0.0}),
+        ("cosine", 0.2, {0: 0.0, 10: 0.25, 20: 0.5, 60: 0.25, 100: 0.0}),
+    ],
+)
+def test_schedule_at_start_peak_and_end(schedule, warmup, values):
+    config = OptimizerConfig(learning_rate=0.5, schedule=schedule, warmup=warmup)
+    rate = make_schedule(config, 100)
+    for step, value in values.items():
+        np.testing.assert_allclose(rate(step), value, atol=1e-6, err_msg=f"step {step}")
+
+
+def test_schedule_rises_to_its_peak_and_then_falls():
+    rate = make_schedule(OptimizerConfig(learning_rate=0.5, warmup=0.1), 200)
+    rates = np.array([rate(step) for step in range(201)])
+    assert (np.diff(rates[:21]) > 0).all()
+    assert (np.diff(rates[20:]) < 0).all()
+    assert rates.max() == rates[20] == 0.5
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 10])
+def test_short_trainings_have_a_schedule(total_steps):
+    rate = make_schedule(OptimizerConfig(learning_rate=0.5, warmup=0.99), total_steps)
+    rates = np.array([rate(step) for step in range(total_steps + 1)])
+    assert np.isfinite(rates).all()
+    assert rates.max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("adam", optax.adam),
+        ("sgd", optax.sgd),
+        ("momentum", lambda rate: optax.sgd(rate, momentum=0.9)),
+    ],
+)
+def test_rules_are_those_of_optax(name, reference):
+    config = OptimizerConfig(optimizer=name, learning_rate=0.1, warmup=0.3)
+    ours, theirs = make_optimizer(config, 10), reference(make_schedule(config, 10))
+    p = q = params()
+    ours_state, theirs_state = ours.init(p), theirs.init(q)
+    for _ in range(5):
+        p_gradients, q_gradients = (jax.tree.map(jnp.sin, tree) for tree in (p, q))
+        updates, ours_state = ours.update(p_gradients, ours_state, p)
+        p = optax.apply_updates(p, updates)
+        updates, theirs_state = theirs.update(q_gradients, theirs_state, q)
+        q = optax.apply_updates(q, updates)
+    for a, b in zip(jax.tree.leaves(p), jax.tree.leaves(q), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert not np.allclose(p["dense"]["kernel"], params()["dense"]["kernel"])
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "momentum"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_quadratic_reaches_its_minimum(name, schedule):
+    config = OptimizerConfig(optimizer=name, learning_rate=0.1, schedule=schedule, warmup=0.1)
+    optimizer = make_optimizer(config, 150)
+    scale = jnp.array([1.0, 2.0, 3.0])
+
+    def loss(p):
+        return sum(jnp.sum((x @ jnp.diag(scale) - 1) ** 2) for x in jax.tree.leaves(p)) / 2
+
+    @jax.jit
+    def train(p):
+        def step(_, carry):
+            p, state = carry
+            updates, state = optimizer.update(jax.grad(loss)(p), state, p)
+            return optax.apply_updates(p, updates), state
+
+        return jax.lax.fori_loop(0, 150, step, (p, optimizer.init(p)))[0]
+
+    assert loss(train(params())) < 1e-3 * loss(params())
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "momentum"])
+def test_decay_is_decoupled_and_of_kernels_alone(name):
+    """Without a gradient, a kernel shrinks by rate * decay, whatever the rule; a bias stays."""
+    config = OptimizerConfig(
+        optimizer=name, learning_rate=0.1, schedule="constant", weight_decay=0.3
+    )
+    zero = jax.tree.map(jnp.zeros_like, params())
+    updates = first_update(make_optimizer(config, 10), zero)
+    np.testing.assert_allclose(updates["kernel"], -0.1 * 0.3 * 2.0, rtol=1e-6)
+    np.testing.assert_array_equal(updates["bias"], 0)
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 1e6])
+def test_clipping_bounds_the_update_and_keeps_its_direction(size):
+    config = OptimizerConfig(
+        optimizer="sgd", learning_rate=1.0, schedule="constant", clip_norm=0.5
+    )
+    gradients = jax.tree.map(lambda p: size * jnp.arange(1.0, p.size + 1).reshape(p.shape), params())
+    norm = optax.global_norm(gradients)
+    updates = first_update(make_optimizer(config, 10), gradients)
+    np.testing.assert_allclose(optax.global_norm(updates), min(norm, 0.5), rtol=1e-5)
+    np.testing.assert_allclose(
+        updates["kernel"] / optax.global_norm(updates),
+        -gradients["dense"]["kernel"] / norm,
+        rtol=1e-5,
+    )
+
+
+def test_no_clipping_by_default():
+    config = OptimizerConfig(optimizer="sgd", learning_rate=1.0, schedule="constant")
+    huge = jax.tree.map(lambda p: jnp.full_like(p, 1e6), params())
+    np.testing.assert_allclose(first_update(make_optimizer(config, 1), huge)["kernel"], -1e6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("optimizer", "adma"),
+        ("schedule", "linear"),
+        ("learning_rate", 0.0),
+        ("learning_rate", -1.0),
+        ("learning_rate", float("nan")),
+        ("warmup", 1.0),
+        ("warmup", -0.1),
+        ("weight_decay", -1.0),
+        ("clip_norm", -1.0),
+        ("clip_norm", float("inf")),
+    ],
+)
+def test_what_cannot_work_is_rejected_by_name(field, value):
+    with pytest.raises(UsageError, match=f"{field} is {value!r}"):
+        OptimizerConfig(**{field: value})

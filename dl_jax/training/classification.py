@@ -26,6 +26,9 @@ from dl_jax.training.fit_config import FitConfig
 from dl_jax.training.run_directory import Run, write_atomically
 
 
+SHOWN = 24
+
+
 def report_classification(
     model: Model,
     learner: Learner,
@@ -86,7 +89,9 @@ def _draw(
     figures = {
         "training_curves": plots.training_curves(fitted.history),
         "confusion_matrix": plots.confusion_matrix(confusion, test.classes),
-        "predictions": plots.prediction_grid(images, labels, probabilities, test.classes),
+        "predictions": plots.prediction_grid(
+            images[:SHOWN], labels[:SHOWN], probabilities[:SHOWN], test.classes
+        ),
         "confident_mistakes": plots.confident_mistakes(
             images, labels, probabilities, test.classes
         ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dl_jax.functional.trilinear import Geometry, family
@@ -59,4 +60,4 @@ def conv2d(
             )
     geometry = Geometry(size, window, stride, pads, dilation, groups)
     y = family(geometry).convolve(x, kernel.astype(x.dtype))
-    return y if bias is None else y + bias.astype(y.dtype)
+    return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)

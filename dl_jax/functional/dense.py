@@ -19,4 +19,4 @@ def dense(
     """
     accumulate = jnp.promote_types(x.dtype, jnp.float32)
     y = jnp.matmul(x, kernel, preferred_element_type=accumulate).astype(x.dtype)
-    return y if bias is None else y + bias.astype(y.dtype)
+    return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)

@@ -20,6 +20,7 @@ def standardize(
     offset = -mean / deviation
 
     def function(images: UInt8[Array, "... channels"]) -> Float[Array, "... channels"]:
-        return images.astype(jnp.float32) * scale + offset
+        factors = jnp.broadcast_to(scale, images.shape)
+        return images.astype(jnp.float32) * factors + jnp.broadcast_to(offset, images.shape)
 
     return function

@@ -17,7 +17,7 @@ STYLES = {
     "validation": {"color": VERMILLION, "linestyle": "--", "marker": "s"},
     "test": {"color": GREEN, "linestyle": ":", "marker": "D"},
 }
-POSITION = ("step", "epoch", "split")
+POSITION = ("step", "epoch", "split", "seconds")
 
 Row = Mapping[str, Any]
 

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from dl_jax.huge_pages import restart_with_huge_pages
+
 
 def main() -> None:
     """Read the command line, measure, print, and record if asked to."""
@@ -42,4 +44,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages("benchmarks")
     main()

@@ -42,10 +42,10 @@ def check_choice(field: str, value: str, options: Iterable[str]) -> str:
 
 def check_range(
     field: str,
-    value: float | int,
+    value: float,
     *,
-    low: float | int | None = None,
-    high: float | int | None = None,
+    low: float | None = None,
+    high: float | None = None,
     exclusive_low: bool = False,
     exclusive_high: bool = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import numpy as np
 from jaxtyping import Array, Key, PyTree, Shaped
 
 PRNGKey: TypeAlias = Key[Array, ""]
@@ -14,7 +15,7 @@ Params: TypeAlias = dict[str, Any]
 State: TypeAlias = dict[str, Any]
 """Nested dict of what changes outside the gradient (running statistics); `{}` where there is none."""
 
-Batch: TypeAlias = Mapping[str, Shaped[Array, "..."]]
+Batch: TypeAlias = Mapping[str, Shaped[Array | np.ndarray, "..."]]
 """Arrays under TFDS's feature names (`image`, `label`, ...); `mask` marks examples that count."""
 
 Tree: TypeAlias = PyTree[Any]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -59,5 +60,10 @@ def conv2d(
                 f"{size[axis] + sum(pads[axis])}: use a smaller kernel or more padding"
             )
     geometry = Geometry(size, window, stride, pads, dilation, groups)
-    y = family(geometry).convolve(x, kernel.astype(x.dtype))
+    kernel = kernel.astype(x.dtype)
+    if jax.sharding.get_abstract_mesh().manual_axes:
+        # Inside `shard_map` a custom derivative must be of the type of its operand: let both vary
+        # over the same mesh axes, and JAX sums the gradient of the one that did not.
+        x, kernel = x + jnp.zeros_like(kernel, shape=()), kernel + jnp.zeros_like(x, shape=())
+    y = family(geometry).convolve(x, kernel)
     return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)

@@ -113,6 +113,8 @@ def _mapped(bilinear: Bilinear, *, foldable: bool) -> Bilinear:
 
 def _direct(geometry: Geometry) -> Family:
     """The three maps computed by XLA's convolution, without rules of ours."""
+    # A linear transpose looks at the type of its zeros alone, and under `shard_map` that says along
+    # which mesh axes they vary.
 
     def convolve(x: Image, w: Kernel) -> Output:
         return lax.conv_general_dilated(
@@ -127,12 +129,12 @@ def _direct(geometry: Geometry) -> Family:
 
     def input_gradient(g: Output, w: Kernel) -> Image:
         channels = w.shape[2] * geometry.groups
-        x = jax.ShapeDtypeStruct((g.shape[0], *geometry.image, channels), g.dtype)
+        x = jnp.zeros_like(g, shape=(g.shape[0], *geometry.image, channels))
         return jax.linear_transpose(lambda x: convolve(x, w), x)(g)[0]
 
     def kernel_gradient(x: Image, g: Output) -> Kernel:
         shape = (*geometry.kernel, x.shape[-1] // geometry.groups, g.shape[-1])
-        w = jax.ShapeDtypeStruct(shape, x.dtype)
+        w = jnp.zeros_like(x, shape=shape)
         return jax.linear_transpose(lambda w: convolve(x, w), w)(g)[0]
 
     if geometry.groups > 1:
@@ -185,7 +187,7 @@ def _convolve_thin(geometry: Geometry, x: Image, w: Kernel) -> Output:
         w.reshape(-1, w.shape[-1]),
         preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
     )
-    return product.astype(x.dtype).reshape(*patches.shape[:3], -1)
+    return product.astype(x.dtype).reshape(*patches.shape[:3], w.shape[-1])
 
 
 def _kernel_gradient_thin(geometry: Geometry, x: Image, g: Output) -> Kernel:

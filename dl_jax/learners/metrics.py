@@ -17,8 +17,8 @@ class Metrics:
     batch weighs as much as its examples do.
     """
 
-    sums: Mapping[str, Shaped[Array, "*runs"]]
-    counts: Mapping[str, Shaped[Array, "*runs"]]
+    sums: Mapping[str, Shaped[Array | np.ndarray, "*runs"]]
+    counts: Mapping[str, Shaped[Array | np.ndarray, "*runs"]]
 
     @classmethod
     def of(

@@ -100,7 +100,7 @@ def cnn(
         *,
         train: bool,
         key: PRNGKey | None = None,
-    ) -> tuple[Float[Array, "batch {num_classes}"], State]:
+    ) -> tuple[Float[Array, "batch classes"], State]:
         def drop(x: Array, place: int) -> Array:
             if not (train and uses_dropout):
                 return x

@@ -1,6 +1,7 @@
 """Any Flax module as a `Model`, so that a user's own network runs in every experiment."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Model:
             `from_nnx(lambda rngs: MyNetwork(784, 10, rngs=rngs))`.
     """
 
-    def split(module: nnx.Module) -> tuple[nnx.GraphDef, nnx.State, nnx.State, nnx.State]:
+    def split(module: nnx.Module) -> tuple[Any, nnx.State, nnx.State, nnx.State]:
         return nnx.split(module, nnx.Param, nnx.RngState, ...)
 
     def init(key: PRNGKey) -> tuple[Params, State]:

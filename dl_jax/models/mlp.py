@@ -64,7 +64,7 @@ def mlp(
         *,
         train: bool,
         key: PRNGKey | None = None,
-    ) -> tuple[Float[Array, "batch {num_classes}"], State]:
+    ) -> tuple[Float[Array, "batch classes"], State]:
         x = inputs.reshape(inputs.shape[0], -1)  # [B, F]
         for i in range(1, depth + 1):
             x = activation(dense(x, **params[f"dense{i}"]))

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 
@@ -11,29 +11,21 @@ from dl_jax.compilation import keep_compiled_programs
 from dl_jax.errors import RunError, UsageError, nearest
 from dl_jax.training.environment import describe_devices, processor_name, require_backend
 from dl_jax.training.interruption import Interrupted
-from dl_jax.training.run_directory import RunOptions
 
 
-class ExperimentConfig(Protocol):
-    """A frozen dataclass with, among its fields, the options of a run."""
-
-    @property
-    def run(self) -> RunOptions:
-        """Where the run lives."""
-        ...
-
-
-C = TypeVar("C", bound=ExperimentConfig)
+C = TypeVar("C")
 
 
 def launch(config_class: type[C], main: Callable[[C], None]) -> None:
     """Read the command line into `config_class` and call `main` with it.
 
+    The class is a frozen dataclass of documented fields, one of which is `run: RunOptions`.
+
     Exit codes: 0 done; 1 the run failed; 2 what was asked for cannot be done; 75 stopped by
     SIGTERM and saved; 130 stopped by Ctrl-C.
     """
     try:
-        config = parse(config_class)
+        config: Any = parse(config_class)
         require_backend(config.run.require)
         keep_compiled_programs()
         print(f"running on {describe_devices()} ({processor_name()})", flush=True)

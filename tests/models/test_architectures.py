@@ -1,0 +1,121 @@
+"""Each architecture: its parameters, its output against Flax's layers, and what it rejects."""
+
+import re
+from math import prod
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen
+
+from dl_jax.errors import UsageError
+from dl_jax.models import cnn, mlp
+from dl_jax.paths import path_names
+
+
+def shapes(model):
+    params, _ = model.init(jax.random.key(0))
+    names = path_names(params)
+    return dict(zip(names, [leaf.shape for leaf in jax.tree.leaves(params)], strict=True))
+
+
+def randomised(params):
+    """Random values everywhere: biases of zero would hide a bias left out."""
+    return jax.tree.map(
+        lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape) / 3, params
+    )
+
+
+class LinenMLP(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        x = x.reshape(x.shape[0], -1)
+        x = linen.tanh(linen.Dense(7, name="dense1")(x))
+        x = linen.tanh(linen.Dense(6, name="dense2")(x))
+        return linen.Dense(3, name="dense3")(x)
+
+
+class LinenCNN(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        x = linen.relu(linen.Conv(3, (3, 3), name="conv1_1")(x))
+        x = linen.relu(linen.Conv(4, (3, 3), name="conv1_2")(x))
+        x = linen.max_pool(x, (2, 2), (2, 2))
+        x = linen.relu(linen.Conv(5, (3, 3), name="conv2_1")(x))
+        x = linen.max_pool(x, (2, 2), (2, 2))
+        x = linen.relu(linen.Dense(6, name="dense1")(x.reshape(x.shape[0], -1)))
+        return linen.Dense(3, name="head")(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "reference", "shape"),
+    [
+        (mlp((4, 5, 1), (7, 6), 3, activation=jnp.tanh), LinenMLP(), (4, 5, 1)),
+        (cnn((9, 6, 2), [(3, 4), (5,)], 3, widths=(6,)), LinenCNN(), (9, 6, 2)),
+    ],
+    ids=["mlp", "cnn"],
+)
+def test_takes_the_parameters_of_flax_layers_of_the_same_names(model, reference, shape):
+    x = jax.random.normal(jax.random.key(1), (2, *shape))
+    variables = reference.init(jax.random.key(0), x)
+    ours = model.init(jax.random.key(0))[0]
+    assert jax.tree.structure(ours) == jax.tree.structure(variables["params"])
+    params = randomised(variables["params"])
+    expected = reference.apply({"params": params}, x)
+    np.testing.assert_allclose(model.apply(params, {}, x, train=False)[0], expected, atol=1e-5)
+
+
+def test_sizes_of_the_multi_layer_perceptron():
+    assert shapes(mlp((28, 28, 1), (5, 4), 10)) == {
+        "dense1/kernel": (784, 5),
+        "dense1/bias": (5,),
+        "dense2/kernel": (5, 4),
+        "dense2/bias": (4,),
+        "dense3/kernel": (4, 10),
+        "dense3/bias": (10,),
+    }
+    assert shapes(mlp((64,), (), 3)) == {"dense1/kernel": (64, 3), "dense1/bias": (3,)}
+
+
+def test_sizes_of_the_convolutional_network():
+    sizes = shapes(cnn((28, 28, 1), [(32, 32), (64, 64)], 10, widths=(256,)))
+    assert {name: shape for name, shape in sizes.items() if name.endswith("kernel")} == {
+        "conv1_1/kernel": (3, 3, 1, 32),
+        "conv1_2/kernel": (3, 3, 32, 32),
+        "conv2_1/kernel": (3, 3, 32, 64),
+        "conv2_2/kernel": (3, 3, 64, 64),
+        "dense1/kernel": (7 * 7 * 64, 256),
+        "head/kernel": (256, 10),
+    }
+    assert sum(map(prod, sizes.values())) == 870_634 - 2_570 + 256 * 10 + 10  # counted by hand
+
+
+@pytest.mark.parametrize("side", [4, 5, 6, 7])
+def test_odd_images_are_halved_downwards(side):
+    model = cnn((side, side, 1), [(2,), (2,)], 3)
+    assert shapes(model)["head/kernel"] == (2, 3)
+    params, _ = model.init(jax.random.key(0))
+    assert model.apply(params, {}, jnp.ones((1, side, side, 1)), train=False)[0].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: mlp((4,), (5, 0), 3), "mlp layer sizes are [4, 5, 0, 3]"),
+        (lambda: mlp((4,), (5,), 0), "mlp layer sizes are [4, 5, 0]"),
+        (lambda: mlp((0, 4), (5,), 2), "mlp layer sizes are [0, 5, 2]"),
+        (lambda: mlp((4,), (-1,), 2), "mlp layer sizes are [4, -1, 2]"),
+        (lambda: mlp((4,), (5,), 3, dropout_rate=1.0), "dropout_rate is 1.0"),
+        (lambda: mlp((4,), (5,), 3, dropout_rate=-0.1), "dropout_rate is -0.1"),
+        (lambda: cnn((4, 4, 1), [(2,), (2,), (2,)], 3), "4x4 pixels are too small for 3 halvings"),
+        (lambda: cnn((8, 1, 1), [(2,)], 3), "8x1 pixels are too small"),
+        (lambda: cnn((8, 8, 1), [(2, 0)], 3), "blocks=[(2, 0)]"),
+        (lambda: cnn((8, 8, 1), [(2,)], 3, widths=(0,)), "widths=(0,)"),
+        (lambda: cnn((8, 8, 1), [(2,)], 0), "num_classes=0"),
+        (lambda: cnn((8, 8, 1), [(2,)], 3, dropout_rate=1.5), "dropout_rate is 1.5"),
+    ],
+)
+def test_sizes_that_cannot_be_are_named(make, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        make()

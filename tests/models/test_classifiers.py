@@ -1,0 +1,214 @@
+"""What every classifier of ours promises, checked of each."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dl_jax.functional import correct, cross_entropy
+from dl_jax.models import cnn, mlp, with_compute_dtype
+from dl_jax.paths import path_names
+
+CLASSES = 4
+IMAGE = (6, 5, 2)
+CNN = partial(cnn, IMAGE, [(3, 4), (5,)], CLASSES, widths=(7,))
+MLP = partial(mlp, IMAGE, (8, 7), CLASSES)
+MAKERS = {
+    "mlp": MLP,
+    "linear": partial(mlp, IMAGE, (), CLASSES),
+    "cnn": CNN,
+    "cnn without hidden layer": partial(cnn, IMAGE, [(3,)], CLASSES),
+}
+WITH_DROPOUT = {name: MAKERS[name] for name in ("mlp", "cnn")}
+
+
+def each(makers):
+    return pytest.mark.parametrize("make", makers.values(), ids=makers)
+
+
+def batch(size=6, seed=0):
+    rng = np.random.default_rng(seed)
+    images = jnp.asarray(rng.normal(size=(size, *IMAGE)), jnp.float32)
+    return images, jnp.asarray(rng.integers(CLASSES, size=size))
+
+
+@each(MAKERS)
+def test_shapes(make):
+    model = make()
+    params, state = model.init(jax.random.key(0))
+    logits, new_state = model.apply(params, state, batch()[0], train=False)
+    assert (logits.shape, logits.dtype) == ((6, CLASSES), jnp.float32)
+    assert state == new_state == {}
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
+
+
+@each(WITH_DROPOUT)
+@pytest.mark.parametrize("train", [False, True])
+def test_compiled_or_not_is_the_same(make, train):
+    model, key = make(dropout_rate=0.5), jax.random.key(1)
+    params, state = model.init(jax.random.key(0))
+    apply = partial(model.apply, train=train, key=key)
+    expected = apply(params, state, batch()[0])
+    chex.assert_trees_all_close(jax.jit(apply)(params, state, batch()[0]), expected, atol=1e-5)
+    chex.assert_trees_all_close(jax.jit(model.init)(jax.random.key(0))[0], params, atol=1e-6)
+
+
+@each(WITH_DROPOUT)
+def test_dropout_acts_in_training_alone_and_by_its_key(make):
+    model, images = make(dropout_rate=0.5), batch()[0]
+    params, state = model.init(jax.random.key(0))
+
+    def logits(train, seed):
+        return model.apply(params, state, images, train=train, key=jax.random.key(seed))[0]
+
+    np.testing.assert_array_equal(logits(False, 0), logits(False, 1))
+    np.testing.assert_array_equal(logits(True, 0), logits(True, 0))
+    assert not np.allclose(logits(True, 0), logits(True, 1))
+    assert not np.allclose(logits(True, 0), logits(False, 0))
+    without = make().apply(params, state, images, train=True)[0]
+    np.testing.assert_array_equal(logits(False, 0), without)
+
+
+@each(WITH_DROPOUT)
+def test_dropout_without_a_key_is_not_silent(make):
+    model = make(dropout_rate=0.5)
+    params, state = model.init(jax.random.key(0))
+    with pytest.raises(Exception, match="key"):
+        model.apply(params, state, batch()[0], train=True)
+
+
+@each(MAKERS)
+def test_same_key_same_parameters(make):
+    a, b, c = (make().init(jax.random.key(seed))[0] for seed in (0, 0, 1))
+    chex.assert_trees_all_equal(a, b)
+    for name, x, y in zip(path_names(a), jax.tree.leaves(a), jax.tree.leaves(c), strict=True):
+        assert bool(jnp.any(x != y)) == name.endswith("kernel"), name
+
+
+@each(MAKERS)
+def test_layers_start_independently(make):
+    """No two kernels begin with the same numbers, as they would of a key used twice."""
+    kernels = [leaf for leaf in jax.tree.leaves(make().init(jax.random.key(0))[0]) if leaf.ndim > 1]
+    first = [np.asarray(k / k.std()).ravel()[:4] for k in kernels]
+    for i in range(len(first)):
+        for j in range(i):
+            assert not np.allclose(first[i], first[j], rtol=0.05)
+
+
+@each(MAKERS)
+def test_every_parameter_gets_a_gradient(make):
+    model = make()
+    params, state = model.init(jax.random.key(0))
+    images, labels = batch(32)
+
+    def loss(params):
+        logits, _ = model.apply(params, state, images, train=True)
+        return cross_entropy(logits, labels).mean()
+
+    gradients = jax.jit(jax.grad(loss))(params)
+    chex.assert_tree_all_finite(gradients)
+    for name, leaf in zip(path_names(gradients), jax.tree.leaves(gradients), strict=True):
+        assert jnp.any(leaf != 0), name
+
+
+@each(WITH_DROPOUT)
+def test_two_seeds_under_vmap_are_two_runs(make):
+    model = make(dropout_rate=0.3)
+    images, labels = batch()
+
+    def run(seed):
+        init_key, key = jax.random.split(jax.random.key(seed))
+        params, state = model.init(init_key)
+
+        def loss(params):
+            logits, _ = model.apply(params, state, images, train=True, key=key)
+            return cross_entropy(logits, labels).mean()
+
+        return jax.value_and_grad(loss)(params)
+
+    mapped = jax.jit(jax.vmap(run))(jnp.arange(2))
+    one = jax.jit(run)
+    for seed in range(2):
+        actual = jax.tree.map(lambda leaf, seed=seed: leaf[seed], mapped)
+        chex.assert_trees_all_close(actual, one(seed), atol=1e-5, rtol=1e-4)
+
+
+@each({name: MAKERS[name] for name in ("mlp", "cnn")})
+def test_one_batch_is_overfitted(make):
+    model = make(dropout_rate=0.0)
+    images, labels = batch(16)
+    optimizer = optax.adam(1e-2)
+
+    def loss(params):
+        logits, _ = model.apply(params, {}, images, train=True)
+        return cross_entropy(logits, labels).mean(), correct(logits, labels).mean()
+
+    @jax.jit
+    def step(params, opt_state):
+        values, gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        updates, opt_state = optimizer.update(gradients, opt_state)
+        return optax.apply_updates(params, updates), opt_state, values
+
+    params = model.init(jax.random.key(0))[0]
+    opt_state = optimizer.init(params)
+    for _ in range(300):
+        params, opt_state, (last_loss, accuracy) = step(params, opt_state)
+    assert accuracy == 1
+    assert last_loss < 0.05
+
+
+@each(WITH_DROPOUT)
+def test_traced_once(make):
+    model = make(dropout_rate=0.3)
+    params, state = model.init(jax.random.key(0))
+    chex.clear_trace_counter()  # it counts by name and file
+    apply = jax.jit(
+        chex.assert_max_traces(
+            lambda params, images, key: model.apply(params, state, images, train=True, key=key)[0],
+            n=1,
+        )
+    )
+    for seed in range(3):
+        params = jax.tree.map(jnp.sin, params)
+        apply(params, batch(seed=seed)[0], jax.random.key(seed))
+
+
+@each(WITH_DROPOUT)
+def test_dropout_rate_may_be_swept(make):
+    params, state = make().init(jax.random.key(0))
+    images, key = batch()[0], jax.random.key(1)
+
+    def logits(rate):
+        return make(dropout_rate=rate).apply(params, state, images, train=True, key=key)[0]
+
+    swept = jax.jit(jax.vmap(logits))(jnp.array([0.0, 0.3, 0.6]))
+    for rate, actual in zip((0.0, 0.3, 0.6), swept, strict=True):
+        np.testing.assert_allclose(actual, logits(rate), atol=1e-5)
+
+
+@each(MAKERS)
+def test_bfloat16_keeps_parameters_and_outputs(make):
+    model = make()
+    half = with_compute_dtype(model, jnp.bfloat16)
+    params, state = half.init(jax.random.key(0))
+    chex.assert_trees_all_equal(params, model.init(jax.random.key(0))[0])
+    images, labels = batch()
+    expected, _ = model.apply(params, state, images, train=False)
+    logits, _ = half.apply(params, state, images, train=False)
+    assert logits.dtype == jnp.float32
+    np.testing.assert_allclose(logits, expected, atol=0.03 * float(jnp.abs(expected).max()))
+    assert not np.array_equal(logits, expected)  # it did compute in another type
+
+    def loss(model, params):
+        logits, _ = model.apply(params, state, images, train=True)
+        return cross_entropy(logits, labels).mean()
+
+    rough = jax.jit(jax.grad(partial(loss, half)))(params)
+    exact = jax.jit(jax.grad(partial(loss, model)))(params)
+    for a, b in zip(jax.tree.leaves(rough), jax.tree.leaves(exact), strict=True):
+        assert a.dtype == jnp.float32
+        np.testing.assert_allclose(a, b, atol=0.06 * float(jnp.abs(b).max()))

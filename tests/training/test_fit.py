@@ -1,0 +1,232 @@
+"""The loop: what it logs, chooses and stops at, and that how it is cut changes nothing."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.training.tiny import (
+    assert_same_bits,
+    tiny_config,
+    tiny_data,
+    tiny_learner,
+    tiny_run,
+    without_seconds,
+)
+
+from dl_jax.errors import RunError, UsageError
+from dl_jax.learners import Learner, REPLICATED, local_mesh, sharded
+from dl_jax.training import fit, make_evaluate
+from dl_jax.training.advance import prefers_rolled_loop
+from dl_jax.training.checkpoints import Checkpoints
+
+
+def test_it_is_the_plain_loop(tmp_path: Path):
+    """Against the loop that anyone would write."""
+    data, config, learner = tiny_data(), tiny_config(), tiny_learner()
+    fitted = fit(learner, data, config, tiny_run(tmp_path))
+    state = jax.jit(learner.init)(jax.random.key(config.seed))
+    order, step = config.order(64), jax.jit(learner.train_step)
+    losses = []
+    for n in range(24):
+        state, metrics = step(state, data["train"].batch(order.batch(n)))
+        losses.append(float(metrics.means()["loss"]))
+    for ours, plain in zip(
+        jax.tree.leaves(fitted.state.params), jax.tree.leaves(state.params), strict=True
+    ):
+        np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-6)
+    train = [row for row in fitted.history if row["split"] == "train"]
+    assert [row["step"] for row in train] == [3, 4, 6, 8, 9, 12, 15, 16, 18, 20, 21, 24]
+    np.testing.assert_allclose(train[0]["loss"], np.mean(losses[:3]), rtol=1e-4)
+    np.testing.assert_allclose(train[-1]["loss"], np.mean(losses[21:]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("loop", ["single", "rolled"])
+def test_how_a_stretch_is_cut_does_not_change_a_bit(tmp_path: Path, loop: str):
+    data, learner = tiny_data(), tiny_learner(seeds=2)
+    one = fit(learner, data, tiny_config(loop=loop), tiny_run(tmp_path / "a"))
+    config = tiny_config(loop=loop, log_every=7, checkpoint_every=5)
+    other = fit(learner, data, config, tiny_run(tmp_path / "b"))
+    assert_same_bits(one.state, other.state)
+    assert_same_bits(one.best, other.best)
+
+
+def test_resident_and_streamed_and_rolled_give_one_result(tmp_path: Path):
+    data, learner = tiny_data(), tiny_learner(seeds=2)
+    states = [
+        fit(learner, data, tiny_config(**changes), tiny_run(tmp_path / str(i))).state
+        for i, changes in enumerate(
+            [{"loop": "rolled"}, {"loop": "single"}, {"placement": "streamed"}]
+        )
+    ]
+    for other in states[1:]:
+        for a, b in zip(
+            jax.tree.leaves(states[0].params), jax.tree.leaves(other.params), strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_on_cpu_only_convolutions_are_kept_out_of_loops():
+    data = tiny_data()["train"].batch(np.arange(8))
+    for kind, rolled in (("mlp", True), ("cnn", False)):
+        learner = tiny_learner(kind)
+        assert prefers_rolled_loop(learner, learner.init(jax.random.key(0)), data) is rolled
+
+
+def test_several_seeds_are_the_single_runs(tmp_path: Path):
+    data, config = tiny_data(), tiny_config()
+    three = fit(tiny_learner(seeds=3), data, config, tiny_run(tmp_path / "3"))
+    one = fit(tiny_learner(seeds=1), data, config, tiny_run(tmp_path / "1"))
+    for many, single in zip(
+        jax.tree.leaves(three.state.params), jax.tree.leaves(one.state.params), strict=True
+    ):
+        np.testing.assert_allclose(many[0], single[0], rtol=1e-4, atol=1e-6)
+        assert not np.allclose(many[0], many[1])
+
+
+def test_it_learns(tmp_path: Path):
+    fitted = fit(tiny_learner(), tiny_data(), tiny_config(epochs=40), tiny_run(tmp_path))
+    assert fitted.history[-2]["accuracy"] > 0.9
+
+
+def test_validation_counts_every_example_once(tmp_path: Path):
+    learner, data = tiny_learner(), tiny_data()
+    fitted = fit(learner, data, tiny_config(), tiny_run(tmp_path))
+    validation = data["validation"]
+    for batch_size in (7, 16, 30):
+        measured = make_evaluate(learner, batch_size)(fitted.state, validation)
+        assert measured.counts["loss"] == 30
+        everything = {**validation.batch(np.arange(30)), "mask": np.ones(30, np.int32)}
+        whole = learner.eval_step(fitted.state, everything).means()
+        for name, value in measured.means().items():
+            np.testing.assert_allclose(value, whole[name], rtol=1e-6)
+    last = [row for row in fitted.history if row["split"] == "validation"][-1]
+    np.testing.assert_allclose(last["loss"], measured.means()["loss"], rtol=1e-6)
+
+
+def test_the_best_parameters_are_kept_run_by_run(tmp_path: Path):
+    data, learner = tiny_data(), tiny_learner(seeds=3, rate=0.1)
+    fitted = fit(learner, data, tiny_config(evaluate_every=2, epochs=2), tiny_run(tmp_path))
+    rows = [row for row in fitted.history if row["split"] == "validation"]
+    accuracy = np.array([row["accuracy"] for row in rows])  # [evaluations, runs]
+    steps = np.array([row["step"] for row in rows])
+    np.testing.assert_array_equal(fitted.best_step, steps[accuracy.argmax(0)])
+    measured = make_evaluate(learner, 30)(fitted.best, data["validation"]).means()
+    np.testing.assert_allclose(measured["accuracy"], accuracy.max(0))
+    assert len(set(fitted.best_step.tolist())) > 1  # else this shows nothing of the kind
+
+
+def test_a_loss_is_minimised(tmp_path: Path):
+    config = tiny_config(monitor="loss", evaluate_every=2)
+    fitted = fit(tiny_learner(rate=0.1), tiny_data(), config, tiny_run(tmp_path))
+    rows = [row for row in fitted.history if row["split"] == "validation"]
+    assert fitted.best_step == min(rows, key=lambda row: row["loss"])["step"]
+
+
+def test_early_stopping(tmp_path: Path):
+    learner = tiny_learner(rate=1e-12)  # nothing improves
+    config = tiny_config(early_stopping=2, evaluate_every=4, epochs=10)
+    fitted = fit(learner, tiny_data(), config, tiny_run(tmp_path))
+    assert fitted.state.step == 12  # best at 4, and two evaluations more
+    with pytest.raises(UsageError, match="early_stopping needs a validation set"):
+        fit(learner, {"train": tiny_data()["train"]}, config, tiny_run(tmp_path / "b"))
+
+
+def test_an_unknown_metric_to_monitor(tmp_path: Path):
+    with pytest.raises(UsageError, match="monitor is 'acc', expected one of accuracy, loss"):
+        fit(tiny_learner(), tiny_data(), tiny_config(monitor="acc"), tiny_run(tmp_path))
+
+
+def nan_from(step: int, learner: Learner) -> Learner:
+    """`learner`, whose loss is not finite from a step on."""
+
+    def train_step(state, batch):
+        before = state.step
+        state, metrics = learner.train_step(state, batch)
+        bad = jnp.where(before >= step, jnp.nan, 0.0)
+        sums = {**metrics.sums, "loss": metrics.sums["loss"] + bad}
+        return state, metrics.replace(sums=sums)
+
+    return learner._replace(train_step=train_step)
+
+
+@pytest.mark.parametrize("loop", ["rolled", "single"])
+def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path, loop: str):
+    run = tiny_run(tmp_path)
+    message = "not finite at step 10; .* that of step 8 is kept: lower the learning rate"
+    with pytest.raises(RunError, match=message):
+        fit(nan_from(10, tiny_learner()), tiny_data(), tiny_config(loop=loop), run)
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.latest == 8
+
+
+def test_a_sweep_goes_on_past_a_run_that_diverged(tmp_path: Path):
+    config = tiny_config(stop_on_nonfinite=False)
+    fitted = fit(nan_from(10, tiny_learner()), tiny_data(), config, tiny_run(tmp_path))
+    assert fitted.state.step == 24
+    assert [row["loss"] for row in fitted.history if row["step"] == 24][0] is None
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path: Path):
+    run = tiny_run(tmp_path)
+    learner = tiny_learner()
+
+    def train_step(state, batch):
+        state, metrics = learner.train_step(state, batch)
+        bad = jnp.where(state.step == 12, jnp.nan, 0.0)
+        return state.replace(params=jax.tree.map(lambda p: p + bad, state.params)), metrics
+
+    with pytest.raises(RunError, match="not finite at step 12"):
+        fit(learner._replace(train_step=train_step), tiny_data(), tiny_config(), run)
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.latest == 8
+
+
+def test_a_sharded_learner_trains_and_resumes(tmp_path: Path):
+    mesh = local_mesh()
+    assert mesh.size == 8
+    learner = sharded(tiny_learner(seeds=2), mesh, REPLICATED)
+    data, config = tiny_data(), tiny_config()
+    whole = fit(learner, data, config, tiny_run(tmp_path / "a"))
+    alone = fit(tiny_learner(seeds=2), data, config, tiny_run(tmp_path / "b"))
+    for a, b in zip(
+        jax.tree.leaves(whole.state.params), jax.tree.leaves(alone.state.params), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    fit(learner, data, tiny_config(epochs=1), tiny_run(tmp_path / "c"))
+    resumed = fit(learner, data, config, tiny_run(tmp_path / "c", resumed=True))
+    assert_same_bits(resumed.state, whole.state)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_two_halves_are_the_whole(tmp_path: Path, kind: str):
+    """Train 2N steps; train N, stop, resume for N more: the same to the bit, and the same rows."""
+    data, learner = tiny_data(), tiny_learner(kind, seeds=2)
+    whole_run, halves_run = tiny_run(tmp_path / "whole"), tiny_run(tmp_path / "halves")
+    whole = fit(learner, data, tiny_config(), whole_run)
+    fit(learner, data, tiny_config(steps=12), halves_run)
+    halves = fit(learner, data, tiny_config(), tiny_run(tmp_path / "halves", resumed=True))
+    assert_same_bits(halves.state, whole.state)
+    assert_same_bits(halves.best, whole.best)
+    rows = without_seconds(whole.history)
+    # The first half ended with an evaluation of its own.
+    assert [r for r in without_seconds(halves.history) if r["step"] != 12] == [
+        r for r in rows if r["step"] != 12
+    ]
+    assert halves_run.history() == halves.history
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path):
+    data, learner = tiny_data(), tiny_learner()
+    first = fit(learner, data, tiny_config(), tiny_run(tmp_path))
+    again = fit(learner, data, tiny_config(), tiny_run(tmp_path, resumed=True))
+    assert_same_bits(first.state, again.state)
+    assert_same_bits(first.best, again.best)
+    assert first.history == again.history
+
+
+def test_without_validation_the_last_parameters_are_the_best(tmp_path: Path):
+    fitted = fit(tiny_learner(), {"train": tiny_data()["train"]}, tiny_config(), tiny_run(tmp_path))
+    assert_same_bits(fitted.state, fitted.best)
+    assert {row["split"] for row in fitted.history} == {"train"}

@@ -10,7 +10,9 @@ from dl_jax.huge_pages import restart_with_huge_pages
 def main() -> None:
     """Read the command line, measure, print, and record if asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("subjects", nargs="*", metavar="subject", help="what to measure; see --list")
+    parser.add_argument(
+        "subjects", nargs="*", metavar="subject", help="what to measure; see --list"
+    )
     parser.add_argument("--list", action="store_true", help="list the subjects and stop")
     parser.add_argument("--repeats", type=int, default=15, help="alternating runs of each (15)")
     parser.add_argument("--record", type=Path, help="Markdown file to put the table into")

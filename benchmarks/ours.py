@@ -68,9 +68,7 @@ def epoch_runner(learner: Learner, count: int, rolled: bool | None) -> Callable[
 
     def run() -> None:
         nonlocal state, reached
-        progress, reached = advance(
-            state, reached, reached + order.steps_per_epoch, lambda: False
-        )
+        progress, reached = advance(state, reached, reached + order.steps_per_epoch, lambda: False)
         state = progress.state
         jax.block_until_ready(state)
 

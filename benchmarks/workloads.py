@@ -95,9 +95,7 @@ def loops() -> list[Workload]:
     ]
 
 
-def _torch_steps(
-    module: Callable[[], object], calls: int, networks: int = 1
-) -> list[Contender]:
+def _torch_steps(module: Callable[[], object], calls: int, networks: int = 1) -> list[Contender]:
     return [
         Contender(name, False, theirs.stepper(module, calls, compile_module, networks))
         for name, compile_module in (("torch eager", False), ("torch.compile", True))

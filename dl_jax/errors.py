@@ -34,9 +34,7 @@ def check_choice(field: str, value: str, options: Iterable[str]) -> str:
     options = sorted(options)
     if value not in options:
         listed = ", ".join(options)
-        raise UsageError(
-            f"{field} is {value!r}, expected one of {listed}{nearest(value, options)}"
-        )
+        raise UsageError(f"{field} is {value!r}, expected one of {listed}{nearest(value, options)}")
     return value
 
 

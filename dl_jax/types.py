@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import numpy as np
-from jaxtyping import Array, Key, PyTree, Shaped
+from jaxtyping import Array, Key, PyTree
 
 PRNGKey: TypeAlias = Key[Array, ""]
 """One typed random key, as made by `jax.random.key`."""
@@ -13,9 +12,12 @@ Params: TypeAlias = dict[str, Any]
 """Nested dict of parameter arrays; leaves are named as Flax names them (`kernel`, `bias`, ...)."""
 
 State: TypeAlias = dict[str, Any]
-"""Nested dict of what changes outside the gradient (running statistics); `{}` where there is none."""
+"""Nested dict of what changes outside the gradient (running statistics), or `{}`."""
 
-Batch: TypeAlias = Mapping[str, Shaped[Array | np.ndarray, "..."]]
+Leaf: TypeAlias = Any
+"""An array of a tree, or what stands for it while trees are transformed: a shape, a sharding."""
+
+Batch: TypeAlias = Mapping[str, Leaf]
 """Arrays under TFDS's feature names (`image`, `label`, ...); `mask` marks examples that count."""
 
 Tree: TypeAlias = PyTree[Any]

@@ -1,4 +1,4 @@
-"""Tests run strictly: shapes checked, warnings as errors, no silent rank promotion, eight devices."""
+"""Tests run strictly: shapes checked, no rank promotion, warnings as errors, eight devices."""
 
 import os
 

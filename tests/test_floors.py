@@ -82,7 +82,9 @@ def violations(path: Path, source: str) -> list[str]:
             wrong.append(f"{said}, but these do not know each other")
         elif FLOOR[other] > FLOOR[unit]:
             wrong.append(f"{said}, which is above it")
-        elif FLOOR[other] == FLOOR[unit] and other != unit and (unit, other) not in ALLOWED_SIDEWAYS:
+        elif (
+            FLOOR[other] == FLOOR[unit] and other != unit and (unit, other) not in ALLOWED_SIDEWAYS
+        ):
             wrong.append(f"{said}, which is beside it")
     return wrong
 

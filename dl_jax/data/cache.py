@@ -1,5 +1,6 @@
 """Decoded examples on disk: written once, verified when read, safe to build from two processes."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -42,7 +43,9 @@ def cached(key: str, build: Callable[[], Arrays], root: Path | None = None) -> A
         try:
             return _read(folder)
         except (OSError, ValueError, KeyError) as error:
-            warnings.warn(f"the cache {folder} is damaged ({error}); building it again", stacklevel=2)
+            warnings.warn(
+                f"the cache {folder} is damaged ({error}); building it again", stacklevel=2
+            )
             _discard(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=folder.parent))
@@ -61,10 +64,8 @@ def cached(key: str, build: Callable[[], Arrays], root: Path | None = None) -> A
 def _discard(folder: Path) -> None:
     """Remove a damaged folder in one rename, so that no other process reads half of it."""
     grave = Path(tempfile.mkdtemp(prefix=f".{folder.name}-damaged-", dir=folder.parent))
-    try:
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
         folder.rename(grave / folder.name)
-    except FileNotFoundError:  # another process was faster
-        pass
     shutil.rmtree(grave, ignore_errors=True)
 
 

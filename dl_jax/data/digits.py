@@ -1,5 +1,7 @@
 """The digits that come with scikit-learn: 1,797 images of 8x8 pixels, always at hand."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -11,7 +13,7 @@ def digits() -> Dataset:
 
     Source: Alpaydin and Kaynak (1998), "Optical recognition of handwritten digits", UCI.
     """
-    bunch = load_digits()
+    bunch: Any = load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     arrays = {"image": images, "label": bunch.target.astype(np.int32)}
     return Dataset("digits", "all", arrays, tuple(str(digit) for digit in range(10)))

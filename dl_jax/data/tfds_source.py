@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -64,26 +65,25 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
         builder = tfds.builder_from_directory(folder)
         info = builder.info
         splits = tuple(info.splits)
-        features = info.features
+        features: Any = info.features
     except Exception as error:
         raise UsageError(
             f"dataset {name!r} in {folder} cannot be opened ({_first_line(error)}): "
             "prepare it again"
         ) from error
-    is_images = isinstance(features, tfds.features.FeaturesDict) and {"image", "label"} <= set(
-        features
-    )
-    if not (is_images and isinstance(features["label"], tfds.features.ClassLabel)):
+    found: dict[str, Any] = dict(features) if hasattr(features, "items") else {}
+    image, label = found.get("image"), found.get("label")
+    if not (hasattr(image, "shape") and isinstance(label, tfds.features.ClassLabel)):
         raise UsageError(
             f"dataset {name!r} is not one of images with labels: expected the features 'image' and "
-            f"'label', found {', '.join(features) if hasattr(features, '__iter__') else features}"
+            f"'label', found {', '.join(found) or 'none by name'}"
         )
     return Prepared(
         name,
         folder,
         splits,
-        tuple(features["label"].names),
-        tuple(features["image"].shape),
+        tuple(label.names),
+        tuple(getattr(image, "shape", ())),
         _fingerprint(folder),
     )
 
@@ -101,17 +101,18 @@ def decode(
     Raises:
         UsageError: a record cannot be read or decoded.
     """
-    builder = tfds.builder_from_directory(prepared.folder)
-    skip = {"image": tfds.decode.SkipDecoding()}
+    builder: Any = tfds.builder_from_directory(prepared.folder)
+    skip: Any = {"image": tfds.decode.SkipDecoding()}
     try:
-        source = builder.as_data_source(split, decoders=skip)
+        source: Any = builder.as_data_source(split, decoders=skip)
     except Exception as error:
         raise UsageError(
             f"split {split!r} of {prepared.name!r} in {prepared.folder} cannot be opened "
             f"({_first_line(error)}): prepare it again with --file_format=array_record"
         ) from error
     size = image_size or prepared.image_shape[:2]
-    images = np.empty((len(source), *size, prepared.image_shape[-1]), np.uint8)
+    shape: Any = (len(source), *size, prepared.image_shape[-1])
+    images = np.empty(shape, np.uint8)
     labels = np.empty(len(source), np.int32)
     for start in range(0, len(source), CHUNK):
         chunk = range(start, min(start + CHUNK, len(source)))
@@ -124,7 +125,7 @@ def decode(
     return {"image": images, "label": labels}
 
 
-def _read(source: Sequence, chunk: range, prepared: Prepared, split: str) -> Sequence[dict]:
+def _read(source: Any, chunk: range, prepared: Prepared, split: str) -> Sequence[dict]:
     try:
         return source.__getitems__(list(chunk))
     except Exception:

@@ -49,7 +49,7 @@ def conv2d(
             f"channels: its third axis must be {in_channels}/{groups} and its last divisible by "
             f"{groups}"
         )
-    size, window = x.shape[1:3], kernel.shape[:2]
+    size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
     stride, dilation = as_pair("stride", stride), as_pair("dilation", dilation)
     pads = resolve_padding(padding, size, window, stride, dilation)
     for axis, name in enumerate(("height", "width")):

@@ -85,7 +85,7 @@ def _differentiable(
     function = jax.custom_vjp(bilinear)
     function.defvjp(
         lambda a, b: (function(a, b), (a, b)),
-        lambda operands, cotangent: cotangents(*operands, cotangent),
+        lambda operands, cotangent: cotangents(operands[0], operands[1], cotangent),
     )
     return function
 
@@ -140,9 +140,7 @@ def _direct(geometry: Geometry) -> Family:
     if geometry.groups > 1:
         return Family(convolve, input_gradient, kernel_gradient)
     return Family(
-        lambda x, w: (
-            _convolve_thin(geometry, x, w) if _is_thin(x) else convolve(x, w)
-        ),
+        lambda x, w: _convolve_thin(geometry, x, w) if _is_thin(x) else convolve(x, w),
         input_gradient,
         lambda x, g: (
             _kernel_gradient_thin(geometry, x, g) if _is_thin(x) else kernel_gradient(x, g)
@@ -165,11 +163,10 @@ THIN = 3
 def _patches(geometry: Geometry, x: Image) -> Float[Array, "batch out_height out_width patch"]:
     """What each output pixel sees, in the order of the kernel's first three axes."""
     x = jnp.pad(x, ((0, 0), *geometry.padding, (0, 0)))
-    reach = [(size - 1) * dilation for size, dilation in zip(geometry.kernel, geometry.dilation)]
+    taps = geometry.kernel, geometry.dilation
+    reach = [(size - 1) * dilation for size, dilation in zip(*taps, strict=True)]
     height, width = (x.shape[axis + 1] - reach[axis] for axis in (0, 1))
-    rows, columns = (
-        range(0, reach[axis] + 1, geometry.dilation[axis]) for axis in (0, 1)
-    )
+    rows, columns = (range(0, reach[axis] + 1, geometry.dilation[axis]) for axis in (0, 1))
     return jnp.concatenate(
         [
             x[:, i : i + height : geometry.stride[0], j : j + width : geometry.stride[1]]

@@ -1,13 +1,12 @@
 """What a learner is: three pure functions and the arrays that they pass along."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flax import struct
-from jaxtyping import Array, Int
 
 from dl_jax.learners.metrics import Metrics
-from dl_jax.types import Batch, Params, PRNGKey, State
+from dl_jax.types import Batch, Leaf, Params, PRNGKey, State, Tree
 
 
 @struct.dataclass
@@ -22,11 +21,11 @@ class TrainState:
         key: random key of the run; that of a step is `fold_in(key, step)`.
     """
 
-    step: Int[Array, "*runs"]
+    step: Leaf  # int32 [*runs]
     params: Params
     model_state: State
-    opt_state: Any
-    key: Array
+    opt_state: Tree
+    key: Leaf  # [*runs]
 
 
 class Learner(NamedTuple):

@@ -8,6 +8,8 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Shaped
 
+from dl_jax.types import Leaf
+
 
 @struct.dataclass
 class Metrics:
@@ -17,8 +19,8 @@ class Metrics:
     batch weighs as much as its examples do.
     """
 
-    sums: Mapping[str, Shaped[Array | np.ndarray, "*runs"]]
-    counts: Mapping[str, Shaped[Array | np.ndarray, "*runs"]]
+    sums: Mapping[str, Leaf]  # float [*runs]
+    counts: Mapping[str, Leaf]  # int [*runs]
 
     @classmethod
     def of(

@@ -1,6 +1,7 @@
 """Supervised learning: inputs, targets and a loss for each example."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import jax
@@ -110,7 +111,8 @@ def supervised(
             state.params, state.model_state, batch, key, total
         )
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        state = state.replace(
+        state = replace(
+            state,
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             model_state=model_state,

@@ -18,7 +18,7 @@ from dl_jax.functional import (
     relu,
     zeros,
 )
-from dl_jax.models.model import Model
+from dl_jax.models.model import Model, layer_key
 from dl_jax.types import Params, PRNGKey, State
 
 
@@ -104,7 +104,7 @@ def cnn(
         def drop(x: Array, place: int) -> Array:
             if not (train and uses_dropout):
                 return x
-            return dropout(x, dropout_rate, key=jax.random.fold_in(key, place))
+            return dropout(x, dropout_rate, key=layer_key(key, place))
 
         x = inputs
         for b, block in enumerate(blocks, 1):

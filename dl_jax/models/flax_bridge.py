@@ -32,7 +32,7 @@ def from_linen(
             module has none; a module that calls it `deterministic` receives `not train`.
     """
 
-    def mode(train: bool) -> dict[str, bool]:
+    def mode(train: bool) -> dict[str, Any]:
         if train_argument is None:
             return {}
         return {train_argument: not train if train_argument == "deterministic" else train}
@@ -68,7 +68,7 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Model:
             `from_nnx(lambda rngs: MyNetwork(784, 10, rngs=rngs))`.
     """
 
-    def split(module: nnx.Module) -> tuple[Any, nnx.State, nnx.State, nnx.State]:
+    def split(module: nnx.Module) -> tuple[Any, ...]:
         return nnx.split(module, nnx.Param, nnx.RngState, ...)
 
     def init(key: PRNGKey) -> tuple[Params, State]:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from dl_jax.errors import UsageError, check_range
 from dl_jax.functional import Activation, Initializer, dense, dropout, he_normal, relu, zeros
-from dl_jax.models.model import Model
+from dl_jax.models.model import Model, layer_key
 from dl_jax.types import Params, PRNGKey, State
 
 
@@ -69,7 +69,7 @@ def mlp(
         for i in range(1, depth + 1):
             x = activation(dense(x, **params[f"dense{i}"]))
             if train and uses_dropout:
-                x = dropout(x, dropout_rate, key=jax.random.fold_in(key, i))
+                x = dropout(x, dropout_rate, key=layer_key(key, i))
         return dense(x, **params[f"dense{depth + 1}"]), state
 
     return Model(init, apply)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+import jax
+
 from dl_jax.types import Params, PRNGKey, State
 
 Output: TypeAlias = Any
@@ -18,3 +20,14 @@ class Model(NamedTuple):
 
     init: Callable[[PRNGKey], tuple[Params, State]]
     apply: Callable[..., tuple[Output, State]]
+
+
+def layer_key(key: PRNGKey | None, layer: int) -> PRNGKey:
+    """The random key of one layer, while training.
+
+    Raises:
+        ValueError: no key was given.
+    """
+    if key is None:
+        raise ValueError("this model draws random numbers while training: apply needs `key=`")
+    return jax.random.fold_in(key, layer)

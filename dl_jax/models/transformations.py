@@ -11,7 +11,7 @@ from dl_jax.types import Params, PRNGKey, State, Tree
 
 
 def with_preprocessing(model: Model, preprocess: Callable[[Array], Array]) -> Model:
-    """`model`, applied to `preprocess(inputs)`: what is stored as bytes is trained on as numbers."""
+    """`model`, applied to `preprocess(inputs)`: bytes are stored, numbers trained on."""
 
     def apply(
         params: Params, state: State, inputs: Array, *, train: bool, key: PRNGKey | None = None

@@ -1,6 +1,6 @@
 """Different optimizers for different parameters, chosen by patterns over their paths."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import optax
 
@@ -20,7 +20,9 @@ def by_path(rules: Rules[optax.GradientTransformation]) -> optax.GradientTransfo
     Raises:
         UsageError: at `init`, as `dl_jax.paths.match` does.
     """
-    transformations = {str(index): transformation for index, (_, transformation) in enumerate(rules)}
+    transformations: dict[Hashable, optax.GradientTransformation] = {
+        str(index): transformation for index, (_, transformation) in enumerate(rules)
+    }
     numbered = [(pattern, str(index)) for index, (pattern, _) in enumerate(rules)]
     return optax.partition(transformations, lambda params: match(params, numbered))
 

@@ -48,7 +48,9 @@ def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
         after = optax.constant_schedule(config.learning_rate)
     if rise == 0:
         return after
-    return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, rise), after], [rise])
+    return optax.join_schedules(
+        [optax.linear_schedule(0.0, config.learning_rate, rise), after], [rise]
+    )
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:

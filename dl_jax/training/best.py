@@ -1,12 +1,12 @@
 """The best parameters so far, of each run on its own."""
 
-from flax import struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from flax import struct
+from jaxtyping import Array, Float
 
 from dl_jax.learners import TrainState
-from dl_jax.types import Params, State
+from dl_jax.types import Leaf, Params, State
 
 
 @struct.dataclass
@@ -22,8 +22,8 @@ class Best:
 
     params: Params
     model_state: State
-    score: Float[Array, "*runs"]
-    step: Int[Array, "*runs"]
+    score: Leaf  # float32 [*runs]
+    step: Leaf  # int32 [*runs]
 
     @classmethod
     def before_training(cls, state: TrainState) -> "Best":

@@ -1,5 +1,6 @@
 """Checkpoints that are whole or not used: saved by orbax, with a digest of every array."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -165,21 +167,21 @@ class Checkpoints:
     def _give_up(self, step: int, error: Exception) -> str:
         """Forget a failed save and start afresh, so that the next one can succeed."""
         self._pending = None
-        try:
+        with contextlib.suppress(Exception):  # it reports the same failure once more
             self._manager.close()
-        except Exception:  # it reports the same failure once more
-            pass
         for path in self.directory.glob(f"{step}.orbax-checkpoint-tmp*"):
             shutil.rmtree(path, ignore_errors=True)
         self._manager = self._open()
         kept = self.latest
         what_remains = "no earlier one exists" if kept is None else f"that of step {kept} is kept"
         lines = [line for line in str(error).strip().splitlines() if line] or [type(error).__name__]
-        return f"the checkpoint of step {step} could not be saved ({lines[0][:200]}); {what_remains}"
+        return (
+            f"the checkpoint of step {step} could not be saved ({lines[0][:200]}); {what_remains}"
+        )
 
 
 def _host(leaf: Any) -> np.ndarray:
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 

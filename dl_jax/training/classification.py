@@ -12,19 +12,17 @@ from dl_jax.data import Dataset
 from dl_jax.evaluation import (
     calibration_error,
     confusion_matrix,
-    most_confident_mistakes,
     precision_recall,
     predict,
     reliability,
+    to_probabilities,
 )
-from dl_jax.functional import softmax
 from dl_jax.learners import Learner
 from dl_jax.models import Model
 from dl_jax.training.evaluate import make_evaluate
 from dl_jax.training.fit import Fitted
 from dl_jax.training.fit_config import FitConfig
-from dl_jax.training.run_directory import Run, write_atomically
-
+from dl_jax.training.run_directory import Run, portable_command, write_atomically
 
 SHOWN = 24
 
@@ -45,7 +43,7 @@ def report_classification(
     measured = make_evaluate(learner, config.evaluation_batch_size)(fitted.best, test).means()
     many = fitted.best.step.ndim > 0
     logits = predict(model, fitted.best.params, fitted.best.model_state, test, runs=many)
-    probabilities = np.asarray(softmax(logits))
+    probabilities = to_probabilities(logits)
     labels = np.asarray(test.arrays["label"][:])
     of_runs = probabilities if many else probabilities[None]
     confusions = [confusion_matrix(labels, p.argmax(-1), test.num_classes) for p in of_runs]
@@ -92,9 +90,7 @@ def _draw(
         "predictions": plots.prediction_grid(
             images[:SHOWN], labels[:SHOWN], probabilities[:SHOWN], test.classes
         ),
-        "confident_mistakes": plots.confident_mistakes(
-            images, labels, probabilities, test.classes
-        ),
+        "confident_mistakes": plots.confident_mistakes(images, labels, probabilities, test.classes),
         "calibration": plots.reliability_diagram(reliability(probabilities, labels)),
     }
     kernel = np.asarray(next(iter(params.values())).get("kernel", 0))
@@ -116,7 +112,8 @@ def _summary(values: np.ndarray) -> dict[str, Any]:
 def _write_result(run: Run, summary: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """`result.json`: what was run, where, and what came out."""
     record = json.loads((run.directory / "config.json").read_text())
-    result = {**record, **summary, "seconds": round(seconds, 1)}
+    measured = {**summary, "seconds": round(seconds, 1), "command": portable_command()}
+    result = {**record, **measured}
     text = json.dumps(result, indent=2) + "\n"
     write_atomically(run.directory / "result.json", text)
     return result

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -158,7 +159,7 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
     seconds = history[-1]["seconds"] if history else 0.0
     if validation is None:
         return Fitted(state, state, np.asarray(state.step), history, seconds)
-    chosen = state.replace(params=best.params, model_state=best.model_state)
+    chosen = replace(state, params=best.params, model_state=best.model_state)
     return Fitted(state, chosen, np.asarray(best.step), history, seconds)
 
 

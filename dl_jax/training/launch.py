@@ -12,7 +12,6 @@ from dl_jax.errors import RunError, UsageError, nearest
 from dl_jax.training.environment import describe_devices, processor_name, require_backend
 from dl_jax.training.interruption import Interrupted
 
-
 C = TypeVar("C")
 
 

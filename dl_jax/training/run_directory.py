@@ -127,7 +127,7 @@ class Run:
                 from tensorboardX import SummaryWriter  # slow to import, and optional
             except ImportError as error:
                 raise UsageError(
-                    "--tensorboard needs the package tensorboardX: pip install 'dl_jax[tensorboard]'"
+                    "--tensorboard needs tensorboardX: pip install 'dl_jax[tensorboard]'"
                 ) from error
             self._events = SummaryWriter(str(self.directory))
         for name, value in row.items():
@@ -171,26 +171,39 @@ def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
         "experiment": experiment,
         "config": config,
         "environment": describe_environment(),
-        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "command": portable_command(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     write_atomically(directory / "config.json", json.dumps(record, indent=2) + "\n")
     return Run(directory, tensorboard=options.tensorboard)
 
 
+PLACES = ("--out", "--name", "--data-dir")
+
+
+def portable_command() -> str:
+    """The present command without the places that mean something on this machine alone."""
+    return shlex.join(["python", *_without(sys.orig_argv[1:], PLACES)])
+
+
 def resume_command(run: Run) -> str:
     """The command that goes on with a run: the present one, with `--name` and `--resume`."""
-    arguments = sys.orig_argv[1:]
+    arguments = _without(sys.orig_argv[1:], ("--out", "--name"))
+    where = ["--out", str(run.directory.parent), "--name", run.directory.name]
+    return shlex.join(["python", *arguments, *where, "--resume"])
+
+
+def _without(arguments: list[str], options: tuple[str, ...]) -> list[str]:
+    """The arguments without these options and their values, and without `--resume`."""
     kept, skip = [], False
     for argument in arguments:
-        if skip or argument in ("--resume", "--no-resume"):
+        if skip:
             skip = False
-        elif argument in ("--name", "--out"):
+        elif argument in options:
             skip = True
-        elif not argument.startswith(("--name=", "--out=")):
+        elif argument != "--resume" and argument.split("=")[0] not in options:
             kept.append(argument)
-    where = ["--out", str(run.directory.parent), "--name", run.directory.name]
-    return shlex.join(["python", *kept, *where, "--resume"])
+    return kept
 
 
 def write_atomically(path: Path, text: str) -> None:

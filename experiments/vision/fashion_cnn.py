@@ -59,9 +59,7 @@ def main(config: Config) -> None:
     model = with_preprocessing(model, standardize(*image_statistics(train)))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
     augment = random_flip if config.mirror else None
-    learner = over_seeds(
-        supervised(model, cross_entropy, optimizer, augment=augment), config.seeds
-    )
+    learner = over_seeds(supervised(model, cross_entropy, optimizer, augment=augment), config.seeds)
 
     run = open_run("fashion_cnn", config, config.run)
     fitted = fit(learner, data, config.fit, run)

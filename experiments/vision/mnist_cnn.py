@@ -55,9 +55,7 @@ def main(config: Config) -> None:
     model = with_preprocessing(model, standardize(*image_statistics(train)))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
     augment = partial(random_shift, pixels=config.shift) if config.shift else None
-    learner = over_seeds(
-        supervised(model, cross_entropy, optimizer, augment=augment), config.seeds
-    )
+    learner = over_seeds(supervised(model, cross_entropy, optimizer, augment=augment), config.seeds)
 
     run = open_run("mnist_cnn", config, config.run)
     fitted = fit(learner, data, config.fit, run)

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from tests.prepared import prepare
 
-from dl_jax.data import image_statistics, load, load_splits
 from dl_jax.data import dataset as dataset_module
+from dl_jax.data import image_statistics, load, load_splits
 from dl_jax.errors import UsageError
+from tests.prepared import prepare
 
 
 def rows(dataset) -> list[bytes]:

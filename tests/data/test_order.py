@@ -41,7 +41,9 @@ def test_nested_runs():
 
 @pytest.mark.parametrize("batch_size", [0, 11])
 def test_a_batch_that_the_set_cannot_fill(batch_size: int):
-    with pytest.raises(UsageError, match=f"batch_size is {batch_size}, expected .* the 10 examples"):
+    with pytest.raises(
+        UsageError, match=f"batch_size is {batch_size}, expected .* the 10 examples"
+    ):
         BatchOrder(10, batch_size, 0)
 
 

@@ -82,7 +82,9 @@ def convolutions(draw):
     height, width = draw(sizes)
     if padding == "VALID" or not isinstance(padding, str):  # make the image large enough
         d = (dilation, dilation) if isinstance(dilation, int) else dilation
-        height, width = ((w - 1) * i + s for w, i, s in zip(window, d, (height, width)))
+        height, width = (
+            (w - 1) * i + s for w, i, s in zip(window, d, (height, width), strict=True)
+        )
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     per_group = draw(st.integers(1, 4))
     outputs = groups * draw(st.integers(1, 3))
@@ -444,9 +446,7 @@ def test_inside_shard_map(channels):
     def reference(x, kernel, bias):
         return jnp.mean(jnp.tanh(native(x, kernel, bias, stride=2)) ** 2)
 
-    close(
-        spread(x, kernel, bias), jax.value_and_grad(reference, (0, 1, 2))(x, kernel, bias), 2e-6
-    )
+    close(spread(x, kernel, bias), jax.value_and_grad(reference, (0, 1, 2))(x, kernel, bias), 2e-6)
 
 
 # Requests that cannot be carried out.

@@ -1,6 +1,6 @@
 """What every classifier of ours promises, checked of each."""
 
-from functools import partial
+from functools import cache, partial
 
 import chex
 import jax
@@ -15,19 +15,26 @@ from dl_jax.paths import path_names
 
 CLASSES = 4
 IMAGE = (6, 5, 2)
-CNN = partial(cnn, IMAGE, [(3, 4), (5,)], CLASSES, widths=(7,))
+CNN = partial(cnn, IMAGE, [(3,), (4,)], CLASSES, widths=(5,))
 MLP = partial(mlp, IMAGE, (8, 7), CLASSES)
 MAKERS = {
     "mlp": MLP,
-    "linear": partial(mlp, IMAGE, (), CLASSES),
     "cnn": CNN,
-    "cnn without hidden layer": partial(cnn, IMAGE, [(3,)], CLASSES),
 }
-WITH_DROPOUT = {name: MAKERS[name] for name in ("mlp", "cnn")}
+SMALLEST = {
+    "linear": partial(mlp, IMAGE, (), CLASSES),
+    "one convolution": partial(cnn, IMAGE, [(3,)], CLASSES),
+}
 
 
 def each(makers):
     return pytest.mark.parametrize("make", makers.values(), ids=makers)
+
+
+@cache
+def start(make):
+    """Parameters of a maker's model; dropout does not change them."""
+    return jax.jit(make().init)(jax.random.key(0))[0]
 
 
 def batch(size=6, seed=0):
@@ -36,54 +43,56 @@ def batch(size=6, seed=0):
     return images, jnp.asarray(rng.integers(CLASSES, size=size))
 
 
-@each(MAKERS)
+@each({**MAKERS, **SMALLEST})
 def test_shapes(make):
     model = make()
-    params, state = model.init(jax.random.key(0))
-    logits, new_state = model.apply(params, state, batch()[0], train=False)
+    params, state = jax.jit(model.init)(jax.random.key(0))
+    logits, new_state = jax.jit(partial(model.apply, train=False))(params, state, batch()[0])
     assert (logits.shape, logits.dtype) == ((6, CLASSES), jnp.float32)
     assert state == new_state == {}
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
 
 
-@each(WITH_DROPOUT)
+@each(MAKERS)
 @pytest.mark.parametrize("train", [False, True])
 def test_compiled_or_not_is_the_same(make, train):
     model, key = make(dropout_rate=0.5), jax.random.key(1)
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make), {}
     apply = partial(model.apply, train=train, key=key)
     expected = apply(params, state, batch()[0])
     chex.assert_trees_all_close(jax.jit(apply)(params, state, batch()[0]), expected, atol=1e-5)
-    chex.assert_trees_all_close(jax.jit(model.init)(jax.random.key(0))[0], params, atol=1e-6)
+    chex.assert_trees_all_close(params, model.init(jax.random.key(0))[0], atol=1e-6)
 
 
-@each(WITH_DROPOUT)
+@each(MAKERS)
 def test_dropout_acts_in_training_alone_and_by_its_key(make):
     model, images = make(dropout_rate=0.5), batch()[0]
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make), {}
 
     def logits(train, seed):
-        return model.apply(params, state, images, train=train, key=jax.random.key(seed))[0]
+        apply = jax.jit(partial(model.apply, train=train))
+        return apply(params, state, images, key=jax.random.key(seed))[0]
 
     np.testing.assert_array_equal(logits(False, 0), logits(False, 1))
     np.testing.assert_array_equal(logits(True, 0), logits(True, 0))
     assert not np.allclose(logits(True, 0), logits(True, 1))
     assert not np.allclose(logits(True, 0), logits(False, 0))
-    without = make().apply(params, state, images, train=True)[0]
+    without = jax.jit(partial(make().apply, train=True))(params, state, images)[0]
     np.testing.assert_array_equal(logits(False, 0), without)
 
 
-@each(WITH_DROPOUT)
+@each(MAKERS)
 def test_dropout_without_a_key_is_not_silent(make):
     model = make(dropout_rate=0.5)
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make), {}
     with pytest.raises(Exception, match="key"):
         model.apply(params, state, batch()[0], train=True)
 
 
 @each(MAKERS)
 def test_same_key_same_parameters(make):
-    a, b, c = (make().init(jax.random.key(seed))[0] for seed in (0, 0, 1))
+    init = jax.jit(make().init)
+    a, b, c = (init(jax.random.key(seed))[0] for seed in (0, 0, 1))
     chex.assert_trees_all_equal(a, b)
     for name, x, y in zip(path_names(a), jax.tree.leaves(a), jax.tree.leaves(c), strict=True):
         assert bool(jnp.any(x != y)) == name.endswith("kernel"), name
@@ -92,17 +101,17 @@ def test_same_key_same_parameters(make):
 @each(MAKERS)
 def test_layers_start_independently(make):
     """No two kernels begin with the same numbers, as they would of a key used twice."""
-    kernels = [leaf for leaf in jax.tree.leaves(make().init(jax.random.key(0))[0]) if leaf.ndim > 1]
+    kernels = [leaf for leaf in jax.tree.leaves(start(make)) if leaf.ndim > 1]
     first = [np.asarray(k / k.std()).ravel()[:4] for k in kernels]
     for i in range(len(first)):
         for j in range(i):
             assert not np.allclose(first[i], first[j], rtol=0.05)
 
 
-@each(MAKERS)
+@each({**MAKERS, **SMALLEST})
 def test_every_parameter_gets_a_gradient(make):
     model = make()
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make), {}
     images, labels = batch(32)
 
     def loss(params):
@@ -115,29 +124,31 @@ def test_every_parameter_gets_a_gradient(make):
         assert jnp.any(leaf != 0), name
 
 
-@each(WITH_DROPOUT)
+@each(MAKERS)
 def test_two_seeds_under_vmap_are_two_runs(make):
     model = make(dropout_rate=0.3)
     images, labels = batch()
 
-    def run(seed):
-        init_key, key = jax.random.split(jax.random.key(seed))
-        params, state = model.init(init_key)
-
+    def run(params, seed):
         def loss(params):
-            logits, _ = model.apply(params, state, images, train=True, key=key)
+            key = jax.random.key(seed)
+            logits, _ = model.apply(params, {}, images, train=True, key=key)
             return cross_entropy(logits, labels).mean()
 
         return jax.value_and_grad(loss)(params)
 
-    mapped = jax.jit(jax.vmap(run))(jnp.arange(2))
+    keys = jax.random.split(jax.random.key(0), 2)
+    init = jax.jit(lambda key: model.init(key)[0])
+    params = jax.jit(jax.vmap(init))(keys)
+    mapped = jax.jit(jax.vmap(run))(params, jnp.arange(2))
     one = jax.jit(run)
-    for seed in range(2):
-        actual = jax.tree.map(lambda leaf, seed=seed: leaf[seed], mapped)
-        chex.assert_trees_all_close(actual, one(seed), atol=1e-5, rtol=1e-4)
+    for i in range(2):
+        actual, started = jax.tree.map(lambda leaf, i=i: leaf[i], (mapped, params))
+        chex.assert_trees_all_close(started, init(keys[i]), atol=1e-6)
+        chex.assert_trees_all_close(actual, one(started, i), atol=1e-5, rtol=1e-4)
 
 
-@each({name: MAKERS[name] for name in ("mlp", "cnn")})
+@each(MAKERS)
 def test_one_batch_is_overfitted(make):
     model = make(dropout_rate=0.0)
     images, labels = batch(16)
@@ -153,7 +164,7 @@ def test_one_batch_is_overfitted(make):
         updates, opt_state = optimizer.update(gradients, opt_state)
         return optax.apply_updates(params, updates), opt_state, values
 
-    params = model.init(jax.random.key(0))[0]
+    params = start(make)
     opt_state = optimizer.init(params)
     for _ in range(300):
         params, opt_state, (last_loss, accuracy) = step(params, opt_state)
@@ -161,10 +172,10 @@ def test_one_batch_is_overfitted(make):
     assert last_loss < 0.05
 
 
-@each(WITH_DROPOUT)
+@each(MAKERS)
 def test_traced_once(make):
     model = make(dropout_rate=0.3)
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make), {}
     chex.clear_trace_counter()  # it counts by name and file
     apply = jax.jit(
         chex.assert_max_traces(
@@ -177,9 +188,9 @@ def test_traced_once(make):
         apply(params, batch(seed=seed)[0], jax.random.key(seed))
 
 
-@each(WITH_DROPOUT)
+@each(MAKERS)
 def test_dropout_rate_may_be_swept(make):
-    params, state = make().init(jax.random.key(0))
+    params, state = start(make), {}
     images, key = batch()[0], jax.random.key(1)
 
     def logits(rate):
@@ -187,18 +198,18 @@ def test_dropout_rate_may_be_swept(make):
 
     swept = jax.jit(jax.vmap(logits))(jnp.array([0.0, 0.3, 0.6]))
     for rate, actual in zip((0.0, 0.3, 0.6), swept, strict=True):
-        np.testing.assert_allclose(actual, logits(rate), atol=1e-5)
+        np.testing.assert_allclose(actual, jax.jit(lambda r=rate: logits(r))(), atol=1e-5)
 
 
 @each(MAKERS)
 def test_bfloat16_keeps_parameters_and_outputs(make):
     model = make()
     half = with_compute_dtype(model, jnp.bfloat16)
-    params, state = half.init(jax.random.key(0))
-    chex.assert_trees_all_equal(params, model.init(jax.random.key(0))[0])
+    assert half.init is model.init
+    params, state = start(make), {}
     images, labels = batch()
-    expected, _ = model.apply(params, state, images, train=False)
-    logits, _ = half.apply(params, state, images, train=False)
+    expected, _ = jax.jit(partial(model.apply, train=False))(params, state, images)
+    logits, _ = jax.jit(partial(half.apply, train=False))(params, state, images)
     assert logits.dtype == jnp.float32
     np.testing.assert_allclose(logits, expected, atol=0.03 * float(jnp.abs(expected).max()))
     assert not np.array_equal(logits, expected)  # it did compute in another type
@@ -211,4 +222,4 @@ def test_bfloat16_keeps_parameters_and_outputs(make):
     exact = jax.jit(jax.grad(partial(loss, model)))(params)
     for a, b in zip(jax.tree.leaves(rough), jax.tree.leaves(exact), strict=True):
         assert a.dtype == jnp.float32
-        np.testing.assert_allclose(a, b, atol=0.06 * float(jnp.abs(b).max()))
+        assert jnp.linalg.norm(a - b) < 0.15 * jnp.linalg.norm(b)

@@ -1,5 +1,7 @@
 """A user's Flax network as a model of ours, against Flax itself."""
 
+from functools import cache, partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -47,17 +49,25 @@ MODELS = {
     "linen": lambda rate=0.5: from_linen(LinenNetwork(rate), SHAPE),
     "nnx": lambda rate=0.5: from_nnx(lambda rngs: NnxNetwork(rate, rngs=rngs)),
 }
+
+
+@cache
+def start(make):
+    return jax.jit(make().init)(jax.random.key(0))
+
+
 each = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 
 
 @each
 def test_parameters_and_state_are_nested_dicts_of_arrays(make):
-    for tree in make().init(jax.random.key(0)):
+    for tree in start(make):
         assert type(tree) is dict
         assert jax.tree.leaves(tree)
         assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree))
-        assert not any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in
-                       jax.tree.leaves(tree))
+        assert not any(
+            jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(tree)
+        )
 
 
 @each
@@ -74,7 +84,7 @@ def test_initial_values_follow_the_key(make):
 @each
 def test_state_changes_in_training_and_not_in_evaluation(make):
     model = make()
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make)
     before = jax.tree.map(jnp.copy, state)
     _, evaluated = model.apply(params, state, IMAGES, train=False)
     chex.assert_trees_all_equal(evaluated, before)
@@ -91,10 +101,10 @@ def test_state_changes_in_training_and_not_in_evaluation(make):
 @each
 def test_dropout_acts_in_training_alone_and_by_its_key(make):
     model = make()
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make)
 
     def logits(train, key):
-        return model.apply(params, state, IMAGES, train=train, key=key)[0]
+        return jax.jit(partial(model.apply, train=train))(params, state, IMAGES, key=key)[0]
 
     other = jax.random.key(8)
     np.testing.assert_array_equal(logits(True, KEY), logits(True, KEY))
@@ -103,7 +113,8 @@ def test_dropout_acts_in_training_alone_and_by_its_key(make):
     np.testing.assert_array_equal(logits(False, KEY), logits(False, None))
     # Without dropout, a key changes nothing in training either.
     plain = make(0.0)
-    outputs = [plain.apply(params, state, IMAGES, train=True, key=key)[0] for key in (KEY, other)]
+    apply = jax.jit(partial(plain.apply, train=True))
+    outputs = [apply(params, state, IMAGES, key=key)[0] for key in (KEY, other)]
     np.testing.assert_array_equal(*outputs)
 
 
@@ -111,7 +122,7 @@ def test_dropout_acts_in_training_alone_and_by_its_key(make):
 @pytest.mark.parametrize("train", [False, True])
 def test_compiled_or_not_is_the_same_and_traced_once(make, train):
     model = make()
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make)
 
     def apply(params, state, images, key):
         return model.apply(params, state, images, train=train, key=key)
@@ -130,7 +141,8 @@ def test_runs_under_vmap_are_runs(make):
 
     def run(seed):
         key = jax.random.key(seed)
-        params, state = model.init(key)
+        params, state = start(make)
+        params = jax.tree.map(lambda leaf: leaf * (1 + seed), params)
 
         def loss(params):
             logits, new_state = model.apply(params, state, IMAGES, train=True, key=key)
@@ -147,13 +159,13 @@ def test_runs_under_vmap_are_runs(make):
 @each
 def test_every_parameter_gets_a_gradient(make):
     model = make(0.1)
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make)
 
     def loss(params):
         logits, _ = model.apply(params, state, IMAGES, train=True, key=KEY)
         return cross_entropy(logits, LABELS).mean()
 
-    gradients = jax.grad(loss)(params)
+    gradients = jax.jit(jax.grad(loss))(params)
     chex.assert_tree_all_finite(gradients)
     assert all(jnp.any(leaf != 0) for leaf in jax.tree.leaves(gradients))
 
@@ -176,7 +188,7 @@ def test_trains_in_a_learner_of_several_runs(make):
 @each
 def test_computes_in_bfloat16(make):
     model = make()
-    params, state = model.init(jax.random.key(0))
+    params, state = start(make)
     half = with_compute_dtype(model, jnp.bfloat16)
     expected, _ = model.apply(params, state, IMAGES, train=False)
     logits, new_state = half.apply(params, state, IMAGES, train=True, key=KEY)

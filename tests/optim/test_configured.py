@@ -111,10 +111,10 @@ def test_decay_is_decoupled_and_of_kernels_alone(name):
 
 @pytest.mark.parametrize("size", [0.01, 1.0, 1e6])
 def test_clipping_bounds_the_update_and_keeps_its_direction(size):
-    config = OptimizerConfig(
-        optimizer="sgd", learning_rate=1.0, schedule="constant", clip_norm=0.5
+    config = OptimizerConfig(optimizer="sgd", learning_rate=1.0, schedule="constant", clip_norm=0.5)
+    gradients = jax.tree.map(
+        lambda p: size * jnp.arange(1.0, p.size + 1).reshape(p.shape), params()
     )
-    gradients = jax.tree.map(lambda p: size * jnp.arange(1.0, p.size + 1).reshape(p.shape), params())
     norm = optax.tree.norm(gradients)
     updates = first_update(make_optimizer(config, 10), gradients)
     np.testing.assert_allclose(optax.tree.norm(updates), min(norm, 0.5), rtol=1e-5)

@@ -45,7 +45,7 @@ def test_what_is_recorded(tmp_path: Path):
     assert record["environment"]["git_commit"] is None or record["environment"]["git_commit"]
 
 
-@pytest.mark.parametrize("name", ["..", "../x", "a/b", "/tmp/x", "a..b", "", "-x", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["..", "../x", "a/b", "/x", "a..b", "", "-x", ".hidden", "a b"])
 def test_names_that_lead_elsewhere(name: str):
     with pytest.raises(UsageError, match="name is .*it names one directory under --out"):
         RunOptions(name=name)

@@ -1,0 +1,120 @@
+"""A run that is killed or stopped, and resumed, ends as if nothing had happened: to the bit."""
+
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = [
+    "-m", "experiments.quickstart", "--model", "cnn", "--seeds", "2", "--steps", "300",
+    "--evaluate-every", "30", "--checkpoint-every", "20", "--log-every", "7",
+]  # fmt: skip
+
+
+def start(out: Path, *options: str) -> subprocess.Popen:
+    """The quick start, as a user would start it, on one device."""
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+    return subprocess.Popen(
+        [sys.executable, *SCRIPT, "--out", str(out), "--name", "run", *options],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows(out: Path) -> int:
+    file = out / "run" / "metrics.jsonl"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def wait_for_a_row(process: subprocess.Popen, out: Path, before: int) -> None:
+    while rows(out) <= before and process.poll() is None:
+        time.sleep(0.01)
+
+
+def outcome(out: Path) -> dict:
+    """Digests of every array of the last checkpoint, the best parameters' included."""
+    last = max((p for p in (out / "run" / "checkpoints").iterdir() if p.name.isdigit()),
+               key=lambda p: int(p.name))  # fmt: skip
+    assert last.name == "300"
+    (digests,) = (last / "digests").glob("*")
+    return json.loads(digests.read_text())["arrays"]
+
+
+def logged(out: Path) -> list[dict]:
+    lines = (out / "run" / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed")
+    process = start(out)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return out
+
+
+def kill_and_resume(out: Path, undisturbed: Path, kills: int, seed: int) -> None:
+    chance = random.Random(seed)
+    killed = 0
+    while killed < kills:
+        before = rows(out)
+        process = start(out, "--resume")
+        if chance.random() < 0.75:  # most kills while it trains and saves, some while it starts
+            wait_for_a_row(process, out, min(before, 5))
+        time.sleep(chance.uniform(0, 1.5))
+        finished = process.poll() is not None
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        if finished:
+            assert process.returncode == 0, errors
+            break
+        killed += 1
+    process = start(out, "--resume")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert outcome(out) == outcome(undisturbed)
+    assert logged(out) == logged(undisturbed)
+
+
+def test_killed_at_any_instruction(tmp_path: Path, undisturbed: Path):
+    kill_and_resume(tmp_path, undisturbed, kills=2, seed=time.time_ns())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trial", range(5))
+def test_killed_twenty_times_in_a_row(tmp_path: Path, undisturbed: Path, trial: int):
+    """Five runs killed four times each; a run of so many steps would often end before the 20th."""
+    kill_and_resume(tmp_path, undisturbed, kills=4, seed=time.time_ns() + trial)
+
+
+def test_stopped_politely(tmp_path: Path, undisturbed: Path):
+    """SIGTERM saves and exits with 75, Ctrl-C with 130; the command they print goes on."""
+    process, before = start(tmp_path), 0
+    for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+        wait_for_a_row(process, tmp_path, before)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == code, errors
+        assert f"stopped by {signal.Signals(number).name}, saved at step" in errors
+        assert "Traceback" not in errors
+        command = shlex.split(errors.split("go on with: ")[1].strip())
+        assert command[0] == "python"
+        before = rows(tmp_path)
+        environment = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+        process = subprocess.Popen(
+            [sys.executable, *command[1:]], env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert outcome(tmp_path) == outcome(undisturbed)

@@ -25,7 +25,7 @@ class Config:
     """Filters of each convolution, block by block; each block ends in a pool."""
     widths: tuple[int, ...] = (256,)
     """Units of each hidden dense layer."""
-    dropout_rate: float = 0.3
+    dropout_rate: float = 0.15
     """Probability of dropping an activation after each block and hidden layer while training."""
     mirror: bool = True
     """Mirror training images left to right with probability one half."""

@@ -35,7 +35,7 @@ class Config:
     compute_dtype: str = "float32"
     """Type that the network computes in: float32 or bfloat16."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
-    fit: FitConfig = FitConfig(epochs=8)
+    fit: FitConfig = FitConfig(epochs=5)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:

@@ -139,16 +139,17 @@ def test_compiled_or_not_is_the_same_and_traced_once(make, train):
 def test_runs_under_vmap_are_runs(make):
     model = make()
 
+    params, state = start(make)
+
     def run(seed):
         key = jax.random.key(seed)
-        params, state = start(make)
-        params = jax.tree.map(lambda leaf: leaf * (1 + seed), params)
+        own = jax.tree.map(lambda leaf: leaf * (1 + seed), params)
 
         def loss(params):
             logits, new_state = model.apply(params, state, IMAGES, train=True, key=key)
             return cross_entropy(logits, LABELS).mean(), new_state
 
-        return jax.value_and_grad(loss, has_aux=True)(params)
+        return jax.value_and_grad(loss, has_aux=True)(own)
 
     mapped = jax.jit(jax.vmap(run))(jnp.arange(2))
     for seed in range(2):

@@ -1,0 +1,262 @@
+"""The supervised learner: its loss, its masks, its microbatches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen
+
+from dl_jax.errors import UsageError
+from dl_jax.functional import cross_entropy, l2_loss
+from dl_jax.learners import TrainState, supervised
+from dl_jax.models import from_linen
+from tests.learners.problem import (
+    SHAPE,
+    close,
+    make_batch,
+    make_cnn,
+    make_learner,
+    make_mlp,
+    train,
+)
+
+KEY = jax.random.key(0)
+
+
+def started(learner):
+    return jax.jit(learner.init)(KEY)
+
+
+def one_step(learner, batch):
+    return train(learner, started(learner), [batch])
+
+
+def test_state_holds_arrays_only_and_one_run():
+    state = started(make_learner())
+    assert isinstance(state, TrainState)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state))
+    assert (state.step.shape, state.step.dtype, int(state.step)) == ((), jnp.int32, 0)
+    assert jax.tree.structure(state) == jax.tree.structure(started(make_learner()))
+    after, _ = one_step(make_learner(), make_batch())
+    assert int(after.step) == 1
+    np.testing.assert_array_equal(jax.random.key_data(after.key), jax.random.key_data(state.key))
+
+
+def test_a_step_is_the_gradient_step_computed_by_hand():
+    learner = make_learner(optimizer=optax.sgd(0.5))
+    batch, state = make_batch(), started(learner)
+    x = np.asarray(batch["image"], np.float64).reshape(8, -1)
+    w = {name: np.asarray(leaf, np.float64) for name, leaf in (
+        (f"{layer}/{kind}", state.params[layer][kind])
+        for layer in ("dense1", "dense2") for kind in ("kernel", "bias")
+    )}  # fmt: skip
+    before = x @ w["dense1/kernel"] + w["dense1/bias"]
+    hidden = np.maximum(before, 0)
+    logits = hidden @ w["dense2/kernel"] + w["dense2/bias"]
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    labels = np.asarray(batch["label"])
+    loss = -np.log(p[np.arange(8), labels])
+    error = (p - np.eye(3)[labels]) / 8
+    back = (error @ w["dense2/kernel"].T) * (before > 0)
+    gradients = {
+        "dense1/kernel": x.T @ back,
+        "dense1/bias": back.sum(0),
+        "dense2/kernel": hidden.T @ error,
+        "dense2/bias": error.sum(0),
+    }
+    after, metrics = train(learner, state, [batch])
+    assert metrics.counts == {"loss": 8, "accuracy": 8}
+    np.testing.assert_allclose(metrics.means()["loss"], loss.mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics.means()["accuracy"], (logits.argmax(-1) == labels).mean())
+    for name, gradient in gradients.items():
+        layer, kind = name.split("/")
+        expected = w[name] - 0.5 * gradient
+        np.testing.assert_allclose(after.params[layer][kind], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_evaluation_changes_nothing_and_draws_nothing():
+    learner = make_learner(make_mlp(dropout_rate=0.5))
+    plain, state, batch = make_learner(), started(learner), make_batch()
+    close(jax.jit(learner.eval_step)(state, batch), jax.jit(plain.eval_step)(state, batch))
+
+
+# Masks.
+
+
+MASK = np.array([1, 1, 0, 1, 1, 0, 1, 0], np.float32)
+
+
+@pytest.mark.parametrize("microbatches", [1, 2])
+@pytest.mark.parametrize("filling", [7.0, np.nan, np.inf])
+@pytest.mark.parametrize("make_model", [make_mlp, make_cnn])
+def test_masked_examples_have_no_influence(make_model, filling, microbatches):
+    """Whatever stands in them: the step is that of a batch without them."""
+    learner = make_learner(make_model(), optax.sgd(0.5), microbatches=microbatches)
+    batch = make_batch(mask=MASK)
+    keep = np.flatnonzero(MASK)
+    image = jnp.where(MASK.reshape(-1, 1, 1, 1) != 0, batch["image"], filling)
+    masked = {**batch, "image": image}
+    smaller = {name: array[keep] for name, array in batch.items() if name != "mask"}
+    reference = make_learner(make_model(), optax.sgd(0.5))
+    actual, expected = one_step(learner, masked), one_step(reference, smaller)
+    close(actual, expected, 2e-5)
+    assert actual[1].counts["loss"] == 5
+    state = started(learner)
+    close(
+        jax.jit(learner.eval_step)(state, masked), jax.jit(reference.eval_step)(state, smaller)
+    )
+
+
+def test_masked_targets_may_be_anything():
+    model = make_mlp()
+    learner = supervised(model, l2_loss, optax.sgd(0.1), metrics={}, targets="target")
+    batch = make_batch(mask=MASK)
+    targets = jnp.where(MASK.reshape(-1, 1) != 0, 1.0, jnp.full((8, 3), jnp.nan))
+    state, metrics = one_step(learner, {**batch, "target": targets})
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+    assert np.isfinite(metrics.means()["loss"])
+
+
+def test_masked_labels_may_lie_outside_the_classes():
+    batch = make_batch(mask=MASK)
+    outside = {**batch, "label": jnp.where(MASK != 0, batch["label"], 255)}
+    close(one_step(make_learner(), outside), one_step(make_learner(), batch))
+
+
+def test_a_batch_of_masked_examples_alone_does_nothing():
+    learner = make_learner(optimizer=optax.sgd(0.5))
+    state, metrics = one_step(learner, make_batch(mask=np.zeros(8)))
+    close(state.params, started(learner).params)
+    assert metrics.counts["loss"] == 0
+    assert metrics.sums["loss"] == 0
+
+
+def test_a_mask_of_ones_is_no_mask():
+    close(
+        one_step(make_learner(), make_batch(mask=np.ones(8))),
+        one_step(make_learner(), make_batch()),
+    )
+
+
+# Microbatches.
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
+@pytest.mark.parametrize("make_model", [make_mlp, make_cnn])
+def test_microbatches_give_the_step_of_the_whole_batch(make_model, mask):
+    batch = make_batch(mask=mask)
+    whole = one_step(make_learner(make_model(), optax.sgd(0.5)), batch)
+    for microbatches in (2, 4):
+        learner = make_learner(make_model(), optax.sgd(0.5), microbatches=microbatches)
+        close(one_step(learner, batch), whole, 1e-6)
+
+
+def test_microbatches_draw_their_own_dropout():
+    """Two equal halves of a batch are dropped differently."""
+    half = make_batch(4)
+    twice = jax.tree.map(lambda a: jnp.concatenate([a, a]), half)
+    model = make_mlp(dropout_rate=0.5)
+    _, whole = one_step(make_learner(model, microbatches=2), twice)
+    assert whole.counts["loss"] == 8
+    key = jax.random.fold_in(started(make_learner(model)).key, 0)
+    params = started(make_learner(model)).params
+
+    def loss_of(index):
+        _, model_key = jax.random.split(jax.random.fold_in(key, index))
+        logits, _ = model.apply(params, {}, half["image"], train=True, key=model_key)
+        return cross_entropy(logits, half["label"]).sum()
+
+    first, second = loss_of(0), loss_of(1)
+    assert abs(first - second) > 1e-3
+    np.testing.assert_allclose(whole.sums["loss"], first + second, rtol=1e-5)
+
+
+def test_microbatches_hand_running_statistics_on():
+    class Network(linen.Module):
+        @linen.compact
+        def __call__(self, x, train):
+            x = linen.BatchNorm(use_running_average=not train, momentum=0.5)(x)
+            return linen.Dense(3)(x.reshape(x.shape[0], -1))
+
+    learner = make_learner(from_linen(Network(), SHAPE), microbatches=2)
+    batch = make_batch()
+    state, _ = one_step(learner, batch)
+    means = [np.mean(batch["image"][i : i + 4]) for i in (0, 4)]
+    actual = state.model_state["batch_stats"]["BatchNorm_0"]["mean"]
+    np.testing.assert_allclose(actual, [0.25 * means[0] + 0.5 * means[1]], rtol=1e-5)
+
+
+def test_microbatches_that_do_not_divide_the_batch():
+    with pytest.raises(UsageError, match="8 examples cannot be cut into 3"):
+        one_step(make_learner(microbatches=3), make_batch())
+    with pytest.raises(UsageError, match="microbatches is 0"):
+        make_learner(microbatches=0)
+
+
+# Augmentation, randomness and the rest.
+
+
+def test_augmentation_acts_in_training_alone():
+    def darken(images, *, key):
+        return images * 0
+
+    learner, plain, batch = make_learner(augment=darken), make_learner(), make_batch()
+    dark = {**batch, "image": batch["image"] * 0}
+    close(one_step(learner, batch), one_step(plain, dark))
+    state = started(learner)
+    close(jax.jit(learner.eval_step)(state, batch), jax.jit(plain.eval_step)(state, batch))
+
+
+def test_each_step_draws_anew_and_reproducibly():
+    seen = []
+
+    def noise(images, *, key):
+        return images + jax.random.normal(key, images.shape)
+
+    learner = make_learner(optimizer=optax.sgd(0.0), augment=noise)
+    for _ in range(2):
+        state, losses = started(learner), []
+        for _ in range(3):
+            state, metrics = train(learner, state, [make_batch()])
+            losses.append(float(metrics.means()["loss"]))
+        assert len(set(losses)) == 3
+        seen.append(losses)
+    assert seen[0] == seen[1]
+
+
+def test_a_step_is_traced_once():
+    import chex
+
+    chex.clear_trace_counter()
+    learner = make_learner(make_mlp(dropout_rate=0.1))
+    step = jax.jit(chex.assert_max_traces(learner.train_step, n=1))
+    state = started(learner)
+    for seed in range(3):
+        state, _ = step(state, make_batch(seed=seed))
+
+
+def test_names_of_inputs_targets_and_metrics():
+    def worst(outputs, targets):
+        return jnp.abs(outputs - targets).max(-1)
+
+    model = make_mlp()
+    learner = supervised(
+        model, l2_loss, optax.sgd(0.1), inputs="x", targets="y", metrics={"worst": worst}
+    )
+    batch = {"x": make_batch()["image"], "y": jnp.ones((8, 3))}
+    state = started(learner)
+    outputs, _ = model.apply(state.params, {}, batch["x"], train=False)
+    measured = jax.jit(learner.eval_step)(state, batch).means()
+    assert set(measured) == {"loss", "worst"}
+    np.testing.assert_allclose(measured["worst"], jnp.abs(outputs - 1).max(-1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        measured["loss"], 0.5 * ((outputs - 1) ** 2).sum(-1).mean(), rtol=1e-5
+    )
+
+
+def test_learns_what_the_images_show():
+    learner = make_learner()
+    state, _ = train(learner, started(learner), [make_batch(32, seed) for seed in range(60)])
+    measured = jax.jit(learner.eval_step)(state, make_batch(200, 1000)).means()
+    assert measured["accuracy"] > 0.9

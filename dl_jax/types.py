@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Key
 
 PRNGKey: TypeAlias = Key[Array, ""]
 """One typed random key, as made by `jax.random.key`."""
@@ -20,5 +20,5 @@ Leaf: TypeAlias = Any
 Batch: TypeAlias = Mapping[str, Leaf]
 """Arrays under TFDS's feature names (`image`, `label`, ...); `mask` marks examples that count."""
 
-Tree: TypeAlias = PyTree[Any]
-"""Any pytree of arrays."""
+Tree: TypeAlias = Any
+"""Any pytree of arrays, or of what stands for them."""

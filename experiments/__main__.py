@@ -10,7 +10,9 @@ from rich.table import Table
 def main() -> None:
     """Print the command of every experiment and the first line of its docstring."""
     root = Path(__file__).parent
-    table = Table("command", "what it shows", box=None)
+    table = Table(box=None)
+    table.add_column("command", no_wrap=True)
+    table.add_column("what it shows")
     for path in sorted(root.rglob("*.py")):
         if path.name.startswith("__"):
             continue

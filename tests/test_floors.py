@@ -11,7 +11,7 @@ SOURCES = sorted(path for top in ("dl_jax", "experiments") for path in (ROOT / t
 # Low to high. What shares a floor does not import one another.
 FLOORS = [
     {"errors", "types"},
-    {"paths", "compilation"},
+    {"paths", "compilation", "huge_pages"},
     {"functional", "data", "backprop", "autograd"},
     {"optim"},
     {"models"},

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from flax import struct
 
 from dl_jax.learners.metrics import Metrics
-from dl_jax.types import Batch, Leaf, Params, PRNGKey, State, Tree
+from dl_jax.types import Batch, Leaf, PRNGKey, Tree
 
 
 @struct.dataclass
@@ -22,8 +22,8 @@ class TrainState:
     """
 
     step: Leaf  # int32 [*runs]
-    params: Params
-    model_state: State
+    params: Tree
+    model_state: Tree
     opt_state: Tree
     key: Leaf  # [*runs]
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Shaped
 
@@ -104,7 +105,7 @@ def supervised(
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
-        mask = batch.get("mask")
+        batch, mask = _blanked(batch), batch.get("mask")
         total = jnp.asarray(batch[targets].shape[0] if mask is None else (mask != 0).sum())
         gradients_of = gradient if microbatches == 1 else accumulated
         gradients, (model_state, measured) = gradients_of(
@@ -125,3 +126,18 @@ def supervised(
         return Metrics.of(values(outputs, batch), batch.get("mask"))
 
     return Learner(init, train_step, eval_step)
+
+
+def _blanked(batch: Batch) -> Batch:
+    """`batch` with zeros in the examples whose mask is 0.
+
+    Their loss is masked already, but in the gradient 0 * nan is nan: what they hold must be finite.
+    """
+    if "mask" not in batch:
+        return batch
+
+    def blank(array: Shaped[Array | np.ndarray, "batch ..."]) -> Shaped[Array, "batch ..."]:
+        counts = (batch["mask"] != 0).reshape(-1, *[1] * (array.ndim - 1))
+        return jnp.where(counts, array, jnp.zeros_like(array))
+
+    return {name: blank(array) for name, array in batch.items()}

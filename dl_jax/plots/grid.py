@@ -61,7 +61,7 @@ def prediction_grid(
                 images[index],
                 classes[int(predicted[index])],
                 classes[int(labels[index])],
-                confidence[index],
+                float(confidence[index]),
             )
     wrong = int((predicted != labels).sum())
     figure.supxlabel(

@@ -6,7 +6,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from dl_jax.learners import TrainState
-from dl_jax.types import Leaf, Params, State
+from dl_jax.types import Leaf, Tree
 
 
 @struct.dataclass
@@ -20,14 +20,17 @@ class Best:
         step: when it was.
     """
 
-    params: Params
-    model_state: State
+    params: Tree
+    model_state: Tree
     score: Leaf  # float32 [*runs]
     step: Leaf  # int32 [*runs]
 
     @classmethod
     def before_training(cls, state: TrainState) -> "Best":
-        """Nothing evaluated yet: copies of the initial parameters, which training will donate."""
+        """Nothing evaluated yet: copies of the initial parameters, which training will donate.
+
+        To be called under `jit`, so that all of it lies on the devices that hold the state.
+        """
         params, model_state = jax.tree.map(jnp.copy, (state.params, state.model_state))
         return cls(
             params, model_state, jnp.full(state.step.shape, -jnp.inf), jnp.zeros_like(state.step)

@@ -76,7 +76,7 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
         raise UsageError("early_stopping needs a validation set, and the data has none")
 
     with Checkpoints(run.checkpoints, config.keep_checkpoints) as checkpoints:
-        saved = Saved(state, Best.before_training(state))
+        saved = Saved(state, compiled(Best.before_training)(state))
         restored = checkpoints.restore(saved) if run.resumed else None
         step = 0 if restored is None else restored.step
         state, best = saved if restored is None else restored.tree
@@ -170,7 +170,7 @@ def _score(config: FitConfig, measured: Mapping[str, np.ndarray]) -> np.ndarray:
             f"monitor is {config.monitor!r}, expected one of {', '.join(sorted(measured))}"
         )
     value = measured[config.monitor]
-    return -value if config.monitor == "loss" else value
+    return np.asarray(-value if config.monitor == "loss" else value)
 
 
 def _exhausted(config: FitConfig, best: Best, step: int, steps_per_epoch: int) -> bool:

@@ -60,7 +60,9 @@ def test_help_explains_every_field():
     assert result.returncode == 0
     for option in ("--seeds", "--resume", "--out", "--dataset", "--data-dir", "--filters"):
         assert option in result.stdout
-    assert "side by side in one compiled program" in " ".join(result.stdout.split())
+    assert "side by side in one compiled program" in " ".join(
+        result.stdout.replace("│", " ").split()
+    )
 
 
 def test_importing_an_experiment_restarts_nothing(monkeypatch: pytest.MonkeyPatch):

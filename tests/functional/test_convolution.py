@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
 from jax.sharding import PartitionSpec as P
@@ -98,7 +98,11 @@ def convolutions(draw):
     return x, (*window, per_group, outputs), options
 
 
-@settings(deadline=None, max_examples=20)
+@settings(
+    deadline=None,
+    max_examples=12,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(convolutions())
 def test_value_and_gradients_are_those_of_xla(case):
     image, window, options = case
@@ -480,7 +484,11 @@ def test_what_does_not_fit_is_named(image, window, options, said):
         conv2d(jnp.zeros(image), jnp.zeros(window), **options)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(sizes, st.tuples(st.integers(1, 4), st.integers(1, 4)), positive_pairs, positive_pairs)
 def test_same_padding_is_that_of_xla(size, window, stride, dilation):
     stride, dilation = (

@@ -158,7 +158,7 @@ def test_product_makes_all_combinations():
         {},
         {"learning_rate": []},
         {"learning_rate": [0.1, 0.2], "weight_decay": [0.1]},
-        {"learning_rate": np.float32(0.1) * np.ones(())},
+        {"learning_rate": np.full((), 0.1)},
     ],
 )
 def test_a_grid_without_one_length_is_named(grid):

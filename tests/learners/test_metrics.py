@@ -14,9 +14,7 @@ VALUES = np.random.default_rng(0).normal(size=23).astype(np.float32)
 
 def parts(size):
     """Metrics of all values in batches of `size`, the last one smaller."""
-    return [
-        Metrics.of({"loss": jnp.asarray(VALUES[i : i + size])}) for i in range(0, 23, size)
-    ]
+    return [Metrics.of({"loss": jnp.asarray(VALUES[i : i + size])}) for i in range(0, 23, size)]
 
 
 def merged(metrics):

@@ -8,8 +8,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from dl_jax.errors import UsageError
-from dl_jax.learners import REPLICATED, fully_sharded, local_mesh, over_seeds, sharded, supervised
 from dl_jax.functional import cross_entropy
+from dl_jax.learners import REPLICATED, fully_sharded, local_mesh, over_seeds, sharded, supervised
 from dl_jax.models import cnn, mlp
 from dl_jax.optim import by_path, frozen
 from tests.learners.problem import CLASSES, SHAPE, close, make_batch, train
@@ -36,9 +36,7 @@ def make_learner(model, optimizer=None):
 
 def placed(tree):
     """(shape, shape of one device's part) of each leaf."""
-    return [
-        (leaf.shape, leaf.sharding.shard_shape(leaf.shape)) for leaf in jax.tree.leaves(tree)
-    ]
+    return [(leaf.shape, leaf.sharding.shard_shape(leaf.shape)) for leaf in jax.tree.leaves(tree)]
 
 
 def batches(*runs, size=16):

@@ -103,9 +103,7 @@ def test_masked_examples_have_no_influence(make_model, filling, microbatches):
     close(actual, expected, 2e-5)
     assert actual[1].counts["loss"] == 5
     state = started(learner)
-    close(
-        jax.jit(learner.eval_step)(state, masked), jax.jit(reference.eval_step)(state, smaller)
-    )
+    close(jax.jit(learner.eval_step)(state, masked), jax.jit(reference.eval_step)(state, smaller))
 
 
 def test_masked_targets_may_be_anything():
@@ -257,6 +255,6 @@ def test_names_of_inputs_targets_and_metrics():
 
 def test_learns_what_the_images_show():
     learner = make_learner()
-    state, _ = train(learner, started(learner), [make_batch(32, seed) for seed in range(60)])
+    state, _ = train(learner, started(learner), [make_batch(32, seed) for seed in range(200)])
     measured = jax.jit(learner.eval_step)(state, make_batch(200, 1000)).means()
-    assert measured["accuracy"] > 0.9
+    assert measured["accuracy"] > 0.9  # by chance 0.33

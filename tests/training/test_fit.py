@@ -99,7 +99,7 @@ def test_validation_counts_every_example_once(tmp_path: Path):
         measured = make_evaluate(learner, batch_size)(fitted.state, validation)
         assert measured.counts["loss"] == 30
         everything = {**validation.batch(np.arange(30)), "mask": np.ones(30, np.int32)}
-        whole = learner.eval_step(fitted.state, everything).means()
+        whole = jax.jit(learner.eval_step)(fitted.state, everything).means()
         for name, value in measured.means().items():
             np.testing.assert_allclose(value, whole[name], rtol=1e-6)
     last = [row for row in fitted.history if row["split"] == "validation"][-1]

@@ -1,0 +1,134 @@
+"""Activations, against JAX's, scipy's and torch's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from dl_jax.functional import gelu, log_softmax, relu, sigmoid, softmax, tanh
+
+GRID = np.concatenate([np.linspace(-6, 6, 101), [-40.0, 40.0]]).astype(np.float32)
+EXTREME = jnp.array([-1e30, -1e4, -100.0, 0.0, 100.0, 1e4, 1e30])
+ELEMENTWISE = {
+    "relu": (relu, lambda x: np.maximum(x, 0)),
+    "tanh": (tanh, np.tanh),
+    "sigmoid": (sigmoid, scipy.special.expit),
+    "gelu": (gelu, lambda x: x * scipy.stats.norm.cdf(x)),
+}
+each = pytest.mark.parametrize(("function", "reference"), ELEMENTWISE.values(), ids=ELEMENTWISE)
+
+
+@each
+def test_value_is_that_of_scipy(function, reference):
+    expected = reference(GRID.astype(np.float64))
+    np.testing.assert_allclose(function(jnp.asarray(GRID)), expected, rtol=1e-5, atol=2e-6)
+
+
+@each
+def test_gradient_is_the_slope_of_the_reference(function, reference):
+    x = GRID[np.abs(GRID) > 0.01].astype(np.float64)
+    slope = (reference(x + 1e-5) - reference(x - 1e-5)) / 2e-5
+    gradient = jax.vmap(jax.grad(function))(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-5)
+
+
+@each
+def test_extremes_have_finite_values_and_gradients(function, reference):
+    assert jnp.isfinite(function(EXTREME)).all()
+    assert jnp.isfinite(jax.vmap(jax.grad(function))(EXTREME)).all()
+
+
+@each
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_type_and_shape_are_kept(function, reference, dtype):
+    x = jnp.asarray(GRID.reshape(1, -1), dtype)
+    y = function(x)
+    assert (y.dtype, y.shape) == (dtype, x.shape)
+    np.testing.assert_allclose(
+        y.astype(jnp.float32), reference(np.asarray(x, np.float64)), rtol=0.03, atol=0.01
+    )
+
+
+def test_relu_has_no_slope_at_zero():
+    gradient = jax.vmap(jax.grad(relu))(jnp.array([-1.0, -0.0, 0.0, 1e-30, 1.0]))
+    np.testing.assert_array_equal(gradient, [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(jax.vmap(jax.grad(jax.grad(relu)))(jnp.array([-1.0, 1.0])), 0)
+
+
+def test_gelu_is_the_exact_form():
+    np.testing.assert_allclose(
+        gelu(jnp.asarray(GRID)), jax.nn.gelu(jnp.asarray(GRID), approximate=False), atol=2e-6
+    )
+    rough = jax.nn.gelu(jnp.asarray(GRID), approximate=True)
+    assert jnp.abs(gelu(jnp.asarray(GRID)) - rough).max() > 1e-4
+
+
+def test_gelu_and_its_gradient_are_those_of_torch():
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(GRID, requires_grad=True)
+    y = torch.nn.functional.gelu(x)
+    y.sum().backward()
+    np.testing.assert_allclose(gelu(jnp.asarray(GRID)), y.detach(), atol=2e-6)
+    gradient = jax.vmap(jax.grad(gelu))(jnp.asarray(GRID))
+    np.testing.assert_allclose(gradient, x.grad, atol=2e-6)
+
+
+# The softmax family.
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_softmax_is_that_of_scipy(axis, scale):
+    x = scale * np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    np.testing.assert_allclose(
+        log_softmax(jnp.asarray(x), axis=axis),
+        scipy.special.log_softmax(x.astype(np.float64), axis=axis),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(
+        softmax(jnp.asarray(x), axis=axis),
+        scipy.special.softmax(x.astype(np.float64), axis=axis),
+        rtol=1e-4,
+        atol=1e-7,
+    )
+
+
+def test_gradient_of_log_softmax_is_that_of_jax():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5)), jnp.float32)
+    weights = jnp.cos(jnp.arange(15.0)).reshape(3, 5)
+    actual, expected = (
+        jax.grad(lambda x, f=f: (weights * f(x)).sum())(x)
+        for f in (log_softmax, jax.nn.log_softmax)
+    )
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("extreme", [1e4, 1e30])
+def test_softmax_of_extremes(extreme):
+    x = jnp.array([[-extreme, 0.0, extreme], [extreme, extreme, -extreme]])
+    np.testing.assert_allclose(softmax(x), [[0, 0, 1], [0.5, 0.5, 0]], atol=1e-7)
+    np.testing.assert_allclose(log_softmax(x)[:, 2], [0, -2 * extreme], rtol=1e-4)
+    assert jnp.isfinite(jax.grad(lambda x: log_softmax(x)[:, 0].sum())(x)).all()
+
+
+def test_masked_logits_have_probability_zero_and_a_finite_gradient():
+    x = jnp.array([1.0, -jnp.inf, 2.0])
+    np.testing.assert_allclose(softmax(x), [1 / (1 + np.e), 0, np.e / (1 + np.e)], rtol=1e-6)
+    gradient = jax.grad(lambda x: log_softmax(x)[0])(x)
+    np.testing.assert_allclose(gradient, [1 - softmax(x)[0], 0, -softmax(x)[2]], rtol=1e-6)
+
+
+def test_softmax_does_not_see_a_shift():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5)), jnp.float32)
+    np.testing.assert_allclose(softmax(x + 1000), softmax(x), rtol=1e-3)
+
+
+@pytest.mark.parametrize("function", [softmax, log_softmax])
+def test_softmax_is_computed_in_float32(function):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=1000), jnp.bfloat16)
+    y = function(x)
+    assert y.dtype == jnp.float32
+    np.testing.assert_allclose(y, function(x.astype(jnp.float32)), rtol=1e-6)

@@ -34,7 +34,7 @@ class Config:
     compute_dtype: str = "float32"
     """Type that the network computes in: float32 or bfloat16."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
-    fit: FitConfig = FitConfig(epochs=40, batch_size=64, log_every=50)
+    fit: FitConfig = FitConfig(epochs=40, batch_size=64, log_every=50, evaluate_every=100)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:

@@ -374,6 +374,25 @@ def test_mapped_over_kernels_within_mapped_over_images():
     close(jax.jit(nested)(x, kernels), expected, 5e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("mapped", [(0, None), (None, 0)], ids=["images", "cotangents"])
+def test_gradients_mapped_in_one_operand_equal_a_loop(mapped, channels):
+    """A linear score has one cotangent for all images."""
+    kernel = normal(2, 3, 3, channels, 4)
+    xs, gs = normal(0, RUNS, 2, 6, 5, channels), normal(1, RUNS, 2, 6, 5, 4)
+
+    def gradients(function):
+        return lambda x, g: jax.vjp(function, x, kernel)[1](g)
+
+    operands = [a[0] if axis is None else a for a, axis in zip((xs, gs), mapped, strict=True)]
+    runs = [
+        [a if axis is None else a[i] for a, axis in zip(operands, mapped, strict=True)]
+        for i in range(RUNS)
+    ]
+    actual = jax.jit(jax.vmap(gradients(conv2d), mapped))(*operands)
+    close(actual, stacked([gradients(native)(*run) for run in runs]), 5e-5)
+
+
 def test_mapped_in_groups():
     x, kernels = normal(0, 3, 2, 5, 5, 4), normal(1, 3, 3, 3, 2, 6)
     mapped = jax.vmap(lambda x, k: conv2d(x, k, groups=2))(x, kernels)

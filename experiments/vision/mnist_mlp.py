@@ -1,6 +1,7 @@
 """MNIST with a multi-layer perceptron: one hidden layer, or more with `--depth`.
 
-Source: Srivastava et al. (2014), "Dropout", table 2: 1.05-1.35 % error with dropout.
+Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
+overfitting", section 6.1.1, for the data and the regulariser.
 Command: python -m experiments.vision.mnist_mlp --seeds 3
 Known: 0.9848 ± 0.0004 over 3 seeds, trained together in 64 s on 2 cores of an AMD EPYC.
 """

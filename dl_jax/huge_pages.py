@@ -1,8 +1,9 @@
 """Memory in pages of 2 MiB instead of 4 KiB, where the C library can be asked for them.
 
 XLA takes fresh memory for the temporary arrays of every step on CPU. In small pages the kernel
-spends a third of a convolutional network's training step on handing them out; in large ones, a few
-percent (docs/performance.md). glibc reads this wish from the environment when a process starts, so
+spends a third of a small convolutional network's processor time on handing them out; large ones
+take far fewer faults (docs/decisions/0003).
+glibc reads this wish from the environment when a process starts, so
 the process is started again, once, before anything slow is imported.
 """
 

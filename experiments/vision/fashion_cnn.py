@@ -25,7 +25,7 @@ class Config:
     """Filters of each convolution, block by block; each block ends in a pool."""
     widths: tuple[int, ...] = (256,)
     """Units of each hidden dense layer."""
-    dropout_rate: float = 0.1
+    dropout_rate: float = 0.2
     """Probability of dropping an activation after each block and hidden layer while training."""
     mirror: bool = True
     """Mirror training images left to right with probability one half."""
@@ -36,7 +36,7 @@ class Config:
     compute_dtype: str = "float32"
     """Type that the network computes in: float32 or bfloat16."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
-    fit: FitConfig = FitConfig(epochs=8)
+    fit: FitConfig = FitConfig(epochs=16)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:

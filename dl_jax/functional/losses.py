@@ -23,6 +23,8 @@ def cross_entropy(
 
     Source: Szegedy et al. (2016), arXiv:1512.00567, section 7, for the smoothing.
     """
+    if mask is not None:  # before the logarithm: in the gradient, 0 * nan is nan
+        logits = jnp.where(mask[..., None] != 0, logits, 0)
     log_probabilities = log_softmax(logits)
     if jnp.issubdtype(targets.dtype, jnp.integer):
         picked = jnp.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]

@@ -31,11 +31,20 @@ def _positions(
     )
     if min(out_height, out_width) < 1:
         raise ValueError(f"a window of {window} does not fit an image of {(height, width)}")
+    last = (out_height - 1) * stride[0], (out_width - 1) * stride[1]
+    if any(
+        pads[axis][0] >= window[axis] or last[axis] >= pads[axis][0] + (height, width)[axis]
+        for axis in (0, 1)
+    ):
+        raise ValueError(
+            f"with padding {pads} a window of {window} at stride {stride} sees padding alone, "
+            f"none of the image of {(height, width)}"
+        )
     return [
         x[
             :,
-            i : i + (out_height - 1) * stride[0] + 1 : stride[0],
-            j : j + (out_width - 1) * stride[1] + 1 : stride[1],
+            i : i + last[0] + 1 : stride[0],
+            j : j + last[1] + 1 : stride[1],
         ]
         for i in range(window[0])
         for j in range(window[1])
@@ -69,6 +78,9 @@ def max_pool(
         window: height and width of the window, in pixels.
         stride: distance between windows; the window itself where None.
         padding: as for `conv2d`.
+
+    Raises:
+        ValueError: a window does not fit the padded image, or sees padding alone.
     """
     return _reduce_windows(jnp.maximum, x, window, stride, padding, -jnp.inf)
 
@@ -82,7 +94,7 @@ def avg_pool(
 ) -> Float[Array, "batch out_height out_width channels"]:
     """The mean of each window, padding counted as zeros.
 
-    Arguments are those of `max_pool`.
+    Arguments and errors are those of `max_pool`.
     """
     area = prod(as_pair("window", window))
     return _reduce_windows(jnp.add, x, window, stride, padding, 0.0) / area

@@ -45,6 +45,10 @@ def supervised(
         microbatches: the batch is cut into so many equal parts whose gradients are added up
             before the one update: the memory of a part, the result of the whole (but for a
             model's running statistics, which see one part after another).
+
+    Raises:
+        UsageError: there are no microbatches; and, when the learner is traced, the batch cannot be
+            cut evenly, or the loss or a metric is not one value per example.
     """
     if microbatches < 1:
         raise UsageError(f"microbatches is {microbatches}, expected at least 1")
@@ -61,8 +65,15 @@ def supervised(
         )
 
     def values(outputs: Array, batch: Batch) -> dict[str, Float[Array, " batch"]]:
-        named = {"loss": loss, **metrics}
-        return {name: function(outputs, batch[targets]) for name, function in named.items()}
+        named, examples = {"loss": loss, **metrics}, batch[targets].shape[:1]
+        measured = {name: function(outputs, batch[targets]) for name, function in named.items()}
+        for name, value in measured.items():
+            if value.shape != examples:
+                raise UsageError(
+                    f"{name} of a batch has shape {value.shape}, expected {examples}: one value "
+                    "per example, not their mean"
+                )
+        return measured
 
     def objective(
         params: Params, model_state: State, batch: Batch, key: PRNGKey, total: Array

@@ -67,5 +67,7 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientT
     if config.clip_norm > 0:
         parts.insert(0, optax.clip_by_global_norm(config.clip_norm))
     if config.weight_decay > 0:
-        parts.append(optax.add_decayed_weights(config.weight_decay, mask=only(".*kernel")))
+        # Needless where there are no kernels, as in a group of biases.
+        kernels = only(".*kernel", needed=False)
+        parts.append(optax.add_decayed_weights(config.weight_decay, mask=kernels))
     return optax.chain(*parts, optax.scale_by_learning_rate(make_schedule(config, total_steps)))

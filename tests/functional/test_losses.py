@@ -94,7 +94,7 @@ def test_masked_examples_cost_exactly_nothing(dtype):
     keep = np.asarray(mask) != 0
     np.testing.assert_array_equal(losses[~keep], 0)
     close(losses[keep], cross_entropy(LOGITS, LABELS)[keep])
-    gradient = jax.grad(lambda x: cross_entropy(x, LABELS, mask=mask).sum())(LOGITS)
+    gradient = jax.grad(lambda x: cross_entropy(x, LABELS, mask=mask).sum())(logits)
     np.testing.assert_array_equal(gradient[~keep], 0)
     assert jnp.all(gradient[keep] != 0)
 

@@ -192,6 +192,15 @@ def test_microbatches_that_do_not_divide_the_batch():
         make_learner(microbatches=0)
 
 
+@pytest.mark.parametrize("of", [jnp.mean, lambda losses: losses[:, None]])
+def test_a_loss_is_one_value_per_example(of):
+    def loss(outputs, targets):
+        return of(cross_entropy(outputs, targets))
+
+    with pytest.raises(UsageError, match=r"loss of a batch has shape .* expected \(8,\)"):
+        one_step(supervised(make_mlp(), loss, optax.sgd(1.0)), make_batch())
+
+
 # Augmentation, randomness and the rest.
 
 

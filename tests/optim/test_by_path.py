@@ -102,6 +102,10 @@ def test_unmatched_pattern_is_an_error_at_init():
         optax.adamw(1.0, mask=only(".*/krenel")).init(PARAMS)
 
 
+def test_a_pattern_that_is_not_needed_may_match_nothing():
+    assert only(".*/krenel", needed=False)({"head": {"bias": 1}}) == {"head": {"bias": False}}
+
+
 def test_unmatched_path_is_an_error_at_init():
     with pytest.raises(UsageError, match="path 'body/bias' is matched by none"):
         by_path([("head/.*", optax.sgd(1.0)), (".*/kernel", optax.sgd(1.0))]).init(PARAMS)

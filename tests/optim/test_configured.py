@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from dl_jax.errors import UsageError
-from dl_jax.optim import OptimizerConfig, make_optimizer, make_schedule
+from dl_jax.optim import OptimizerConfig, by_path, frozen, make_optimizer, make_schedule
 
 
 def params():
@@ -107,6 +107,15 @@ def test_decay_is_decoupled_and_of_kernels_alone(name):
     updates = first_update(make_optimizer(config, 10), zero)
     np.testing.assert_allclose(updates["kernel"], -0.1 * 0.3 * 2.0, rtol=1e-6)
     np.testing.assert_array_equal(updates["bias"], 0)
+
+
+def test_a_group_without_kernels_may_have_a_decay():
+    config = OptimizerConfig(optimizer="sgd", learning_rate=1.0, weight_decay=0.5)
+    optimizer = by_path([(".*/bias", make_optimizer(config, 10)), (".*", frozen())])
+    zero = jax.tree.map(jnp.zeros_like, params())
+    updates = first_update(optimizer, zero)
+    np.testing.assert_array_equal(updates["bias"], 0)
+    np.testing.assert_array_equal(updates["kernel"], 0)
 
 
 @pytest.mark.parametrize("size", [0.01, 1.0, 1e6])

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from dl_jax.errors import RunError, UsageError
-from dl_jax.learners import REPLICATED, Learner, local_mesh, sharded
+from dl_jax.learners import (
+    REPLICATED,
+    Learner,
+    local_mesh,
+    over_hyperparameters,
+    over_seeds,
+    sharded,
+)
 from dl_jax.training import fit, make_evaluate
 from dl_jax.training.advance import prefers_rolled_loop
 from dl_jax.training.checkpoints import Checkpoints
@@ -85,10 +92,32 @@ def test_several_seeds_are_the_single_runs(tmp_path: Path):
         assert not np.allclose(many[0], many[1])
 
 
-def test_it_learns(tmp_path: Path):
-    data, learner = tiny_data(), tiny_learner()
-    fitted = fit(learner, data, tiny_config(epochs=40), tiny_run(tmp_path))
-    assert make_evaluate(learner, 64)(fitted.state, data["train"]).means()["accuracy"] > 0.8
+def test_seeds_of_a_sweep_are_single_runs(tmp_path: Path):
+    """Runs in two axes, seeds and values, each with its own order of the data."""
+    data, config = tiny_data(), tiny_config()
+    rates = [1e-2, 1e-3]
+    sweep = over_hyperparameters(lambda rate: tiny_learner(rate=rate), {"rate": jnp.array(rates)})
+    grid = fit(over_seeds(sweep, 2), data, config, tiny_run(tmp_path))
+    assert grid.state.step.shape == (2, 2)
+    assert np.shape(grid.history[-1]["accuracy"]) == (2, 2)
+    order = config.order(64, (2, 2))
+    for j, rate in enumerate(rates):
+        learner = tiny_learner(rate=rate)
+        init, step = jax.jit(learner.init), jax.jit(learner.train_step)
+        for i in range(2):
+            state = init(jax.random.fold_in(jax.random.key(config.seed), i))
+            for n in range(24):
+                state, _ = step(state, data["train"].batch(order.batch(n)[i, j]))
+            for many, single in zip(
+                jax.tree.leaves(grid.state.params), jax.tree.leaves(state.params), strict=True
+            ):
+                np.testing.assert_allclose(many[i, j], single, rtol=1e-4, atol=1e-6)
+
+
+def test_it_learns_the_training_set_by_heart(tmp_path: Path):
+    data, learner = tiny_data(), tiny_learner(dropout_rate=0.0)
+    fitted = fit(learner, data, tiny_config(epochs=60), tiny_run(tmp_path))
+    assert make_evaluate(learner, 64)(fitted.state, data["train"]).means()["accuracy"] == 1.0
 
 
 def test_validation_counts_every_example_once(tmp_path: Path):

@@ -24,11 +24,16 @@ def tiny_data() -> dict[str, Dataset]:
     }
 
 
-def tiny_learner(kind: str = "mlp", seeds: int | None = None, rate: float = 1e-2) -> Learner:
+def tiny_learner(
+    kind: str = "mlp",
+    seeds: int | None = None,
+    rate: float | jax.Array = 1e-2,
+    dropout_rate: float = 0.2,
+) -> Learner:
     """A network with dropout, so that random keys matter, and Adam, so that moments do."""
     model = {
-        "mlp": mlp((8, 8, 1), (8,), 10, dropout_rate=0.2),
-        "cnn": cnn((8, 8, 1), [(4,)], 10, dropout_rate=0.2),
+        "mlp": mlp((8, 8, 1), (8,), 10, dropout_rate=dropout_rate),
+        "cnn": cnn((8, 8, 1), [(4,)], 10, dropout_rate=dropout_rate),
     }[kind]
     learner = supervised(with_preprocessing(model, NORMALIZE), cross_entropy, optax.adam(rate))
     return learner if seeds is None else over_seeds(learner, seeds)

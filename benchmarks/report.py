@@ -16,7 +16,8 @@ def conditions(peak: dict[str, float]) -> str:
     ceilings = ", ".join(f"{name} {value / 1e9:.0f}" for name, value in peak.items())
     return (
         f"{date.today().isoformat()}; {processor_name()}; {describe_devices()}; {versions}; "
-        f"Python {platform.python_version()}; float32 matrix product of 2048: {ceilings} GFLOP/s"
+        f"Python {platform.python_version()}; peak of a float32 matrix product of 2048: {ceilings} "
+        "GFLOP/s"
     )
 
 
@@ -24,22 +25,33 @@ def table(measurements: list[Measurement], peak: dict[str, float]) -> str:
     """A Markdown table, one row a contender; the peak is the better of the two frameworks'."""
     ceiling = max(peak.values())
     lines = [
-        "| work | contender | median ms | first run s | GFLOP/s | of peak | torch's best / ours |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| work | GFLOP | contender | median ms | first run s | GFLOP/s | of peak | result |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for measured in measurements:
+        flops = measured.workload.flops
         for row, timing in enumerate(measured.timings):
-            rate = measured.flops / timing.median
-            ratio = measured.ratio if row == 0 else None
-            target = f" (target {measured.target:.2f})" if measured.target else ""
+            rate = flops / timing.median
             lines.append(
-                f"| {measured.workload if row == 0 else ''} | {timing.name} "
+                f"| {measured.workload.name if row == 0 else ''} "
+                f"| {f'{flops / 1e9:.1f}' if flops and row == 0 else ''} | {timing.name} "
                 f"| {timing.median * 1e3:.1f} | {timing.compile:.1f} "
                 f"| {f'{rate / 1e9:.0f}' if rate else ''} "
                 f"| {f'{rate / ceiling:.0%}' if rate else ''} "
-                f"| {f'{ratio:.2f}{target}' if ratio else ''} |"
+                f"| {result(measured) if row == 0 else ''} |"
             )
     return "\n".join(lines)
+
+
+def result(measured: Measurement) -> str:
+    """The ratio that the workload is about, with its target or bound."""
+    workload, ratio = measured.workload, measured.ratio
+    if ratio is None:
+        return ""
+    if workload.most is not None:
+        return f"{workload.reads} {1 / ratio:.2f} (at most {workload.most})"
+    target = f" (target {workload.target})" if workload.target else ""
+    return f"{workload.reads} **{ratio:.2f}**{target}"
 
 
 def record(path: Path, subject: str, text: str) -> None:

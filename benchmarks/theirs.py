@@ -34,6 +34,9 @@ def cnn_module() -> nn.Module:
     return module.to(memory_format=torch.channels_last)
 
 
+MODULES = {"mlp": mlp_module, "cnn": cnn_module}
+
+
 def tensors(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The examples that dl_jax trains on, as `[N, 1, 28, 28]` in channels-last order."""
     batch = examples(count)
@@ -62,13 +65,13 @@ def step_function(
 def stepper(
     make_module: Callable[[], nn.Module], calls: int, compile_module: bool, networks: int = 1
 ) -> Callable[[], None]:
-    """A function that makes `calls` training steps of each of so many networks in turn."""
+    """A function that makes `calls` training steps of one network after the other."""
     steps = [step_function(make_module, compile_module) for _ in range(networks)]
     batch = tensors(BATCH)
 
     def run() -> None:
-        for _ in range(calls):
-            for step in steps:
+        for step in steps:
+            for _ in range(calls):
                 step(*batch)
 
     return run

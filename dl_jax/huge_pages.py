@@ -28,4 +28,4 @@ def restart_with_huge_pages(package: str) -> None:
     if platform.libc_ver()[0] != "glibc":
         return
     os.environ[TUNABLES] = WISH
-    os.execv(sys.executable, arguments)
+    os.execv(sys.executable, [sys.executable, *arguments[1:]])

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Arrays = Mapping[str, NDArray]
+Allocate = Callable[[str, tuple[int, ...], DTypeLike], NDArray]
+"""`allocate(name, shape, dtype)` gives an array on disk to be filled."""
 MANIFEST = "manifest.json"
 
 
@@ -26,8 +28,8 @@ def cache_root() -> Path:
     return Path(base) / "dl_jax"
 
 
-def cached(key: str, build: Callable[[], Arrays], root: Path | None = None) -> Arrays:
-    """The arrays that `build` gives, from the cache where they are there and whole.
+def cached(key: str, build: Callable[[Allocate], None], root: Path | None = None) -> Arrays:
+    """The arrays that `build` fills, from the cache where they are there and whole.
 
     A folder that fails its checksums is built again, with a warning. Building happens in a folder
     of its own that is renamed into place: of two processes that build at once, the second finds
@@ -35,7 +37,8 @@ def cached(key: str, build: Callable[[], Arrays], root: Path | None = None) -> A
 
     Args:
         key: name of the folder; it must change whenever what `build` gives would.
-        build: makes the arrays.
+        build: asks for arrays, which lie on disk from the start, and fills them: what is built
+            need not fit in memory.
         root: folder of the cache; `cache_root()` where None.
     """
     folder = (cache_root() if root is None else root) / key
@@ -50,7 +53,7 @@ def cached(key: str, build: Callable[[], Arrays], root: Path | None = None) -> A
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=folder.parent))
     try:
-        _write(draft, build())
+        _write(draft, build)
         try:
             draft.rename(folder)
         except OSError:  # another process was faster
@@ -69,11 +72,18 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
-def _write(folder: Path, arrays: Arrays) -> None:
-    manifest = {}
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-        manifest[name] = _digest(folder / f"{name}.npy")
+def _write(folder: Path, build: Callable[[Allocate], None]) -> None:
+    arrays: dict[str, np.memmap] = {}
+
+    def allocate(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
+        path = folder / f"{name}.npy"
+        arrays[name] = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+        return arrays[name]
+
+    build(allocate)
+    for array in arrays.values():
+        array.flush()
+    manifest = {name: _digest(folder / f"{name}.npy") for name in arrays}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2))
 
 

@@ -85,11 +85,12 @@ class Dataset:
     def evaluation_batches(self, batch_size: int) -> Iterator[dict[str, NDArray]]:
         """Every example once, in order, in batches of one shape.
 
-        The last batch is filled up with repeated examples; `mask` is 1 for those that count.
+        The last batch is filled up with repeated examples; `mask` is 1 for those that count. All
+        datasets thus share one shape, which is the one asked for: devices that divide it evenly
+        divide every batch.
         """
-        size = min(batch_size, len(self))
-        for start in range(0, len(self), size):
-            indices = np.arange(start, start + size)
+        for start in range(0, len(self), batch_size):
+            indices = np.arange(start, start + batch_size)
             mask = indices < len(self)
             yield {**self.batch(np.minimum(indices, len(self) - 1)), "mask": mask.astype(np.int32)}
 

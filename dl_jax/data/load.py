@@ -28,8 +28,8 @@ def load(
 
     The splits are disjoint and depend on `split_seed` alone. A dataset that comes with a
     validation split keeps it; otherwise `validation_fraction` of the training examples, drawn at
-    random, are held out. The test split is the dataset's own (of `digits`, which has none, a
-    fifth of the examples).
+    random, are held out. The test split is the dataset's own; of one that has none, such as
+    `digits`, a fifth of the training examples are held out for it first.
 
     Args:
         name: `digits`, which comes with the installation, or a TFDS name such as `mnist`.
@@ -49,21 +49,18 @@ def load(
         low=0, high=1, exclusive_low=True, exclusive_high=True,
     )  # fmt: skip
     if name == "digits":
-        everything = digits()
-        rest, test = _divide(len(everything), 1 / 5, split_seed)
-        train, validation = _divide(len(rest), validation_fraction, split_seed)
-        indices = {"train": rest[train], "validation": rest[validation], "test": test}[split]
-        return everything.subset(indices, split)
+        return _held_out(digits(), split, ("validation", "test"), validation_fraction, split_seed)
 
     from dl_jax.data import tfds_source  # half a second that `digits` need not wait for
 
     prepared = tfds_source.find(name, data_dir)
     if image_size is None and None in prepared.image_shape:
         raise UsageError(
-            f"images of {name!r} differ in size: say with image_size what to scale them to"
+            f"images of {name!r} differ in size: say with image_size (--image-size HEIGHT WIDTH) "
+            "what to scale them to"
         )
-    held_out = "validation" not in prepared.splits and split != "test"
-    stored = "train" if held_out else split
+    missing = tuple(split for split in ("validation", "test") if split not in prepared.splits)
+    stored = "train" if split in missing else split
     if stored not in prepared.splits:
         raise UsageError(
             f"dataset {name!r} has no split {stored!r}, only {', '.join(prepared.splits)}"
@@ -72,14 +69,13 @@ def load(
     key = f"{name.replace('/', '-')}-{stored}{size}-{prepared.fingerprint}"
     arrays = cached(
         key,
-        lambda: tfds_source.decode(prepared, stored, image_size),
+        lambda allocate: tfds_source.decode(prepared, stored, allocate, image_size),
         None if cache_dir is None else Path(cache_dir),
     )
     dataset = Dataset(name, split, arrays, prepared.classes)
-    if not held_out:
+    if stored != "train":
         return dataset
-    train, validation = _divide(len(dataset), validation_fraction, split_seed)
-    return dataset.subset(train if split == "train" else validation)
+    return _held_out(dataset, split, missing, validation_fraction, split_seed)
 
 
 def load_splits(
@@ -87,6 +83,22 @@ def load_splits(
 ) -> dict[str, Dataset]:
     """All three splits of a dataset, by their names; the options are those of `load`."""
     return {split: load(name, split, data_dir, **options) for split in SPLITS}
+
+
+def _held_out(
+    everything: Dataset, split: str, missing: tuple[str, ...], fraction: float, seed: int
+) -> Dataset:
+    """One split of examples from which those of the `missing` splits are held out."""
+    indices = {"train": np.arange(len(everything))}
+    if "test" in missing:
+        kept, test = _divide(len(everything), 1 / 5, seed)
+        indices |= {"train": kept, "test": test}
+    if "validation" in missing:
+        kept, held_out = _divide(len(indices["train"]), fraction, seed)
+        indices |= {"validation": indices["train"][held_out], "train": indices["train"][kept]}
+    if not missing:
+        return everything
+    return everything.subset(indices[split], split)
 
 
 def _divide(count: int, fraction: float, seed: int) -> tuple[NDArray, NDArray]:

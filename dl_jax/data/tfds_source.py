@@ -7,14 +7,14 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from dl_jax.errors import UsageError, nearest
@@ -31,7 +31,10 @@ class Prepared:
         folder: where its records and `dataset_info.json` lie.
         splits: names of its splits.
         classes: names of the labels.
-        image_shape: `(height, width, channels)`; None where images differ in that size.
+        image: name of the feature that holds the images.
+        label: name of the feature that holds the labels.
+        image_shape: `(height, width, channels)`; None where images differ in that size. Channels
+            are those that images are decoded to: 1, or 3.
         fingerprint: changes whenever the files do.
     """
 
@@ -39,6 +42,8 @@ class Prepared:
     folder: Path
     splits: tuple[str, ...]
     classes: tuple[str, ...]
+    image: str
+    label: str
     image_shape: tuple[int | None, ...]
     fingerprint: str
 
@@ -58,6 +63,12 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
     """
     root = data_directory(data_dir)
     versions = sorted(_versions(root / name), key=_version_number)
+    configs = [path.name for path in _folders(root / name) if _versions(path)]
+    if not versions and configs:
+        raise UsageError(
+            f"dataset {name!r} is prepared in {root} in the configurations {', '.join(configs)}: "
+            f"name one, as in '{name}/{configs[0]}'"
+        )
     if not versions:
         _explain_absence(name, root)
     folder = versions[-1]
@@ -72,37 +83,51 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
             "prepare it again"
         ) from error
     found: dict[str, Any] = dict(features) if hasattr(features, "items") else {}
-    image, label = found.get("image"), found.get("label")
-    if not (hasattr(image, "shape") and isinstance(label, tfds.features.ClassLabel)):
+    keys: Any = info.supervised_keys or ()
+    named = len(keys) == 2 and all(isinstance(key, str) for key in keys)
+    image_name, label_name = keys if named else ("image", "label")
+    image: Any = found.get(image_name)
+    label: Any = found.get(label_name)
+    kinds: Any = tfds.features
+    if not (isinstance(image, kinds.Image) and isinstance(label, kinds.ClassLabel)):
         raise UsageError(
-            f"dataset {name!r} is not one of images with labels: expected the features 'image' and "
-            f"'label', found {', '.join(found) or 'none by name'}"
+            f"dataset {name!r} is not one of images with labels: expected an image and a class "
+            f"label, found {', '.join(found) or 'no features by name'}"
         )
+    if np.dtype(image.np_dtype) != np.uint8:
+        raise UsageError(f"images of {name!r} are {image.np_dtype}, expected bytes (uint8)")
+    height, width, channels = image.shape
     return Prepared(
         name,
         folder,
         splits,
         tuple(label.names),
-        tuple(getattr(image, "shape", ())),
+        image_name,
+        label_name,
+        (height, width, 1 if channels == 1 else 3),  # transparency is left out
         _fingerprint(folder),
     )
 
 
 def decode(
-    prepared: Prepared, split: str, image_size: tuple[int, int] | None = None
-) -> dict[str, NDArray]:
-    """All images and labels of one split, decoded.
+    prepared: Prepared,
+    split: str,
+    allocate: Callable[[str, tuple[int, ...], DTypeLike], NDArray],
+    image_size: tuple[int, int] | None = None,
+) -> None:
+    """Decode all images and labels of one split into arrays under these names.
 
     Args:
         prepared: as found by `find`.
         split: one of `prepared.splits`.
+        allocate: `allocate(name, shape, dtype)` gives the array to be filled.
         image_size: height and width that every image is scaled to.
 
     Raises:
         UsageError: a record cannot be read or decoded.
     """
     builder: Any = tfds.builder_from_directory(prepared.folder)
-    skip: Any = {"image": tfds.decode.SkipDecoding()}
+    skip: Any = {prepared.image: tfds.decode.SkipDecoding()}
     try:
         source: Any = builder.as_data_source(split, decoders=skip)
     except Exception as error:
@@ -112,17 +137,16 @@ def decode(
         ) from error
     size = image_size or prepared.image_shape[:2]
     shape: Any = (len(source), *size, prepared.image_shape[-1])
-    images = np.empty(shape, np.uint8)
-    labels = np.empty(len(source), np.int32)
+    images = allocate("image", shape, np.uint8)
+    labels = allocate("label", (len(source),), np.int32)
     for start in range(0, len(source), CHUNK):
         chunk = range(start, min(start + CHUNK, len(source)))
         for index, record in zip(chunk, _read(source, chunk, prepared, split), strict=True):
             try:
-                images[index] = _decode_image(record["image"], images.shape[1:], image_size)
-                labels[index] = record["label"]
+                images[index] = _decode_image(record[prepared.image], images.shape[1:], image_size)
+                labels[index] = record[prepared.label]
             except Exception as error:
                 raise _corrupt(prepared, split, index, error) from error
-    return {"image": images, "label": labels}
 
 
 def _read(source: Any, chunk: range, prepared: Prepared, split: str) -> Sequence[dict]:
@@ -157,7 +181,7 @@ def _corrupt(prepared: Prepared, split: str, index: int, error: Exception) -> Us
 def _explain_absence(name: str, root: Path) -> None:
     known = tfds.list_builders(with_community_datasets=False)
     base = name.split("/")[0]
-    on_disk = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    on_disk = [path.name for path in _folders(root)]
     if base not in known and base not in on_disk:
         options = ["digits", *known, *on_disk]
         raise UsageError(
@@ -174,10 +198,12 @@ def _explain_absence(name: str, root: Path) -> None:
     raise UsageError(f"dataset {name!r} is not prepared in {root}: {advice}")
 
 
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
 def _versions(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if (path / "dataset_info.json").is_file()]
+    return [path for path in _folders(folder) if (path / "dataset_info.json").is_file()]
 
 
 def _version_number(folder: Path) -> tuple[int, ...]:

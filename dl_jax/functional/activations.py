@@ -17,8 +17,9 @@ def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Source: Nair and Hinton (2010), "Rectified linear units improve restricted Boltzmann machines".
     """
-    # A select, not `maximum`: the gradient is then one mask and no half at a tie with zero.
-    return jnp.where(x > 0, x, jnp.zeros_like(x))
+    # A select, not `maximum`: the gradient is then one mask and no half at a tie with zero. And
+    # `<=`, not `>`: NaN stays NaN, and whoever looks for it finds it.
+    return jnp.where(x <= 0, jnp.zeros_like(x), x)
 
 
 @relu.defjvp
@@ -28,6 +29,34 @@ def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
     (tangent,) = tangents
     y = relu(*primals)
     return y, jnp.where(y > 0, tangent, jnp.zeros_like(tangent))
+
+
+def leaky_relu(x: Float[Array, "..."], *, negative_slope: float = 0.01) -> Float[Array, "..."]:
+    """`x` where positive, `negative_slope * x` elsewhere.
+
+    Source: Maas et al. (2013), "Rectifier nonlinearities improve neural network acoustic models".
+    """
+    return jnp.where(x > 0, x, negative_slope * x)
+
+
+def elu(x: Float[Array, "..."], *, alpha: float = 1.0) -> Float[Array, "..."]:
+    """Exponential linear unit: `x` where positive, `alpha * (exp(x) - 1)` elsewhere.
+
+    Source: Clevert et al. (2015), arXiv:1511.07289, equation 15.
+    """
+    # Both branches of a select have a derivative: the unused exponential must not overflow.
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+
+
+def softplus(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A smooth ReLU, `log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))`.
+
+    The second form, which is computed, has no exponential that overflows.
+
+    Source: Dugas et al. (2000), "Incorporating second-order functional knowledge for better option
+    pricing".
+    """
+    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 
 def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -46,6 +75,14 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     Source: Hendrycks and Gimpel (2016), arXiv:1606.08415, section 2 (the exact form).
     """
     return x * 0.5 * (1 + lax.erf(x * 0.5**0.5))
+
+
+def silu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Sigmoid linear unit (swish), `x * sigmoid(x)`.
+
+    Source: Elfwing et al. (2017), arXiv:1702.03118, equation 1.
+    """
+    return x * sigmoid(x)
 
 
 def log_softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[Array, "..."]:

@@ -1,8 +1,10 @@
 """Dropout."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from dl_jax.errors import check_range
 from dl_jax.types import PRNGKey
@@ -24,11 +26,20 @@ def dropout(
     Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
     overfitting", in the inverted form that leaves evaluation untouched.
     """
+    keep = kept(key, x.shape, rate)
+    scale = (1 / (1 - jnp.asarray(rate, jnp.float32))).astype(x.dtype)
+    return jnp.where(keep, x * scale, jnp.zeros_like(x))
+
+
+def kept(key: PRNGKey, shape: Sequence[int], rate: float | Float[Array, ""]) -> Bool[Array, "..."]:
+    """Whether each element survives, which it does with probability `1 - rate`.
+
+    Raises:
+        UsageError: a concrete `rate` lies outside [0, 1).
+    """
     if isinstance(rate, (int, float)):
         check_range("dropout rate", rate, low=0, high=1, exclusive_high=True)
     # Comparing 16 random bits is twice as fast as drawing floats; the rate is met to 2^-16.
-    bits = jax.random.bits(key, x.shape, jnp.uint16)
+    bits = jax.random.bits(key, shape, jnp.uint16)
     threshold = jnp.asarray(jnp.round(jnp.asarray(rate, jnp.float32) * 65536), jnp.uint32)
-    keep = bits.astype(jnp.uint32) >= threshold
-    scale = (1 / (1 - jnp.asarray(rate, jnp.float32))).astype(x.dtype)
-    return jnp.where(keep, x * scale, jnp.zeros_like(x))
+    return bits.astype(jnp.uint32) >= threshold

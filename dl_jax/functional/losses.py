@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from dl_jax.functional.activations import log_softmax
+from dl_jax.functional.activations import log_softmax, softplus
 
 
 def cross_entropy(
@@ -28,10 +28,34 @@ def cross_entropy(
     log_probabilities = log_softmax(logits)
     if jnp.issubdtype(targets.dtype, jnp.integer):
         picked = jnp.take_along_axis(log_probabilities, targets[..., None], axis=-1)[..., 0]
-    else:
-        picked = (targets * log_probabilities).sum(-1)
-    spread = log_probabilities.mean(-1)
-    losses = -((1 - label_smoothing) * picked + label_smoothing * spread)
+    else:  # 0 * -inf would be nan: a masked class has no share in the target
+        picked = jnp.where(targets == 0, 0, targets * log_probabilities).sum(-1)
+    losses = -picked
+    if not (isinstance(label_smoothing, (int, float)) and label_smoothing == 0):
+        spread = log_probabilities.mean(-1)
+        losses = -((1 - label_smoothing) * picked + label_smoothing * spread)
+    return losses if mask is None else jnp.where(mask != 0, losses, 0)
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "*batch"],
+    targets: Shaped[Array, "*batch"],
+    *,
+    mask: Shaped[Array, "*batch"] | None = None,
+) -> Float[Array, "*batch"]:
+    """`-t log sigmoid(x) - (1 - t) log(1 - sigmoid(x))` for each logit `x`, in float32.
+
+    Computed as `softplus(x) - t x`, which is finite for every finite logit.
+
+    Args:
+        logits: log-odds of the positive class.
+        targets: 0 or 1 of any type, or the probability of the positive class.
+        mask: 1 where a logit counts, 0 where its loss is to be 0.
+    """
+    x, t = logits.astype(jnp.float32), targets.astype(jnp.float32)
+    if mask is not None:  # before the loss: in the gradient, 0 * nan is nan
+        x = jnp.where(mask != 0, x, 0)
+    losses = softplus(x) - t * x
     return losses if mask is None else jnp.where(mask != 0, losses, 0)
 
 
@@ -41,6 +65,24 @@ def l2_loss(
     """`sum_i (prediction_i - target_i)^2 / 2` for each example, in float32."""
     difference = predictions.astype(jnp.float32) - targets.astype(jnp.float32)
     return 0.5 * (difference**2).sum(-1)
+
+
+def huber_loss(
+    predictions: Float[Array, "*batch features"],
+    targets: Float[Array, "*batch features"],
+    *,
+    delta: float = 1.0,
+) -> Float[Array, "*batch"]:
+    """`sum_i h(prediction_i - target_i)` for each example, in float32: quadratic, then linear.
+
+    `h(d) = d^2 / 2` where `|d| <= delta`, and `delta * (|d| - delta / 2)` beyond.
+
+    Source: Huber (1964), "Robust estimation of a location parameter".
+    """
+    distance = jnp.abs(predictions.astype(jnp.float32) - targets.astype(jnp.float32))
+    near = jnp.minimum(distance, delta)
+    # Within delta the second term is zero, beyond it the first is constant.
+    return (0.5 * near**2 + delta * (distance - near)).sum(-1)
 
 
 def correct(

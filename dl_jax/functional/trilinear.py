@@ -17,6 +17,7 @@ What is given up is forward mode (`jax.jvp`): see docs/decisions/0001-convolutio
 
 from collections.abc import Callable
 from functools import cache
+from math import prod
 from typing import NamedTuple
 
 import jax
@@ -140,24 +141,26 @@ def _direct(geometry: Geometry) -> Family:
     if geometry.groups > 1:
         return Family(convolve, input_gradient, kernel_gradient)
     return Family(
-        lambda x, w: _convolve_thin(geometry, x, w) if _is_thin(x) else convolve(x, w),
+        lambda x, w: _convolve_thin(geometry, x, w) if _is_thin(geometry, x) else convolve(x, w),
         input_gradient,
         lambda x, g: (
-            _kernel_gradient_thin(geometry, x, g) if _is_thin(x) else kernel_gradient(x, g)
+            _kernel_gradient_thin(geometry, x, g)
+            if _is_thin(geometry, x)
+            else kernel_gradient(x, g)
         ),
     )
 
 
 # An image of one to three channels (the first layer) gives a convolution routine too little to
 # work on in each pixel. As a matrix product over patches it runs up to seventeen times faster on
-# CPU; for wider images the patches cost more than they save.
+# CPU; for wider images and large kernels the patches cost more than they save.
+THIN_CHANNELS, THIN_PATCH = 3, 75
 
 
-def _is_thin(x: Image) -> bool:
-    return x.shape[-1] <= THIN
-
-
-THIN = 3
+def _is_thin(geometry: Geometry, x: Image) -> bool:
+    channels, patch = x.shape[-1], prod(geometry.kernel) * x.shape[-1]
+    on_cpu = jax.default_backend() == "cpu"
+    return on_cpu and channels <= THIN_CHANNELS and patch <= THIN_PATCH
 
 
 def _patches(geometry: Geometry, x: Image) -> Float[Array, "batch out_height out_width patch"]:

@@ -21,7 +21,9 @@ REPLICATED: Rules[Placement] = ((".*", P()),)
 
 def local_mesh(axis: str = "data") -> Mesh:
     """All devices of this process along one mesh axis, shardings left to the compiler."""
-    return jax.make_mesh((jax.device_count(),), (axis,), axis_types=(jax.sharding.AxisType.Auto,))
+    devices = jax.local_devices()
+    auto = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((len(devices),), (axis,), axis_types=auto, devices=devices)
 
 
 def fully_sharded(mesh: Mesh, axis: str = "data") -> Rules[Placement]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 from jaxtyping import Array, Float
 
-from dl_jax.errors import UsageError, check_range
+from dl_jax.errors import UsageError
 from dl_jax.functional import (
     Activation,
     Initializer,
@@ -18,7 +18,7 @@ from dl_jax.functional import (
     relu,
     zeros,
 )
-from dl_jax.models.model import Model, layer_key
+from dl_jax.models.model import Model, layer_key, uses_dropout
 from dl_jax.types import Params, PRNGKey, State
 
 
@@ -65,11 +65,7 @@ def cnn(
             f"cnn sizes are blocks={blocks}, widths={widths}, num_classes={num_classes}, "
             "expected positive integers"
         )
-    if isinstance(dropout_rate, (int, float)):
-        check_range("dropout_rate", dropout_rate, low=0, high=1, exclusive_high=True)
-        uses_dropout = dropout_rate > 0
-    else:
-        uses_dropout = True  # swept: the rate is a traced number
+    drops = uses_dropout(dropout_rate)
 
     def init(key: PRNGKey) -> tuple[Params, State]:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -102,7 +98,7 @@ def cnn(
         key: PRNGKey | None = None,
     ) -> tuple[Float[Array, "batch classes"], State]:
         def drop(x: Array, place: int) -> Array:
-            if not (train and uses_dropout):
+            if not (train and drops):
                 return x
             return dropout(x, dropout_rate, key=layer_key(key, place))
 

@@ -81,6 +81,8 @@ def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Model:
         # The structure is rebuilt while tracing; nothing of it is computed.
         stream = jax.random.key(0) if key is None else key
         graph, old_params, random, old_state = split(make_module(nnx.Rngs(stream)))
+        if train and key is None and jax.tree.leaves(random):
+            raise ValueError("this module draws random numbers while training: apply needs `key=`")
         nnx.replace_by_pure_dict(old_params, params)
         nnx.replace_by_pure_dict(old_state, state)
         module = nnx.merge(graph, old_params, random, old_state)

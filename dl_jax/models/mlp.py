@@ -6,9 +6,18 @@ from math import prod
 import jax
 from jaxtyping import Array, Float
 
-from dl_jax.errors import UsageError, check_range
-from dl_jax.functional import Activation, Initializer, dense, dropout, he_normal, relu, zeros
-from dl_jax.models.model import Model, layer_key
+from dl_jax.errors import UsageError
+from dl_jax.functional import (
+    Activation,
+    Initializer,
+    dense,
+    dropout,
+    he_normal,
+    lecun_normal,
+    relu,
+    zeros,
+)
+from dl_jax.models.model import Model, layer_key, uses_dropout
 from dl_jax.types import Params, PRNGKey, State
 
 
@@ -29,7 +38,8 @@ def mlp(
         num_classes: units of the last layer, whose outputs are logits.
         activation: applied after each hidden layer.
         dropout_rate: probability of dropping a hidden unit while training, in [0, 1).
-        kernel_init: initial kernels; biases start at zero.
+        kernel_init: initial kernels of the hidden layers; that of the last, `head`, has variance
+            `1 / fan_in`, and biases start at zero.
 
     Raises:
         UsageError: a width or the rate is out of range.
@@ -40,21 +50,18 @@ def mlp(
     sizes = [prod(input_shape), *widths, num_classes]
     if min(sizes) < 1:
         raise UsageError(f"mlp layer sizes are {sizes}, expected positive integers")
-    if isinstance(dropout_rate, (int, float)):
-        check_range("dropout_rate", dropout_rate, low=0, high=1, exclusive_high=True)
-        uses_dropout = dropout_rate > 0
-    else:
-        uses_dropout = True  # swept: the rate is a traced number
+    drops = uses_dropout(dropout_rate)
     depth = len(widths)
 
     def init(key: PRNGKey) -> tuple[Params, State]:
         keys = jax.random.split(key, depth + 1)
+        names = [*(f"dense{i}" for i in range(1, depth + 1)), "head"]
+        inits = [*[kernel_init] * depth, lecun_normal]
         return {
-            f"dense{i + 1}": {
-                "kernel": kernel_init(keys[i], (sizes[i], sizes[i + 1])),
-                "bias": zeros(keys[i], (sizes[i + 1],)),
-            }
-            for i in range(depth + 1)
+            name: {"kernel": init(k, (fan_in, units)), "bias": zeros(k, (units,))}
+            for name, init, k, fan_in, units in zip(
+                names, inits, keys, sizes[:-1], sizes[1:], strict=True
+            )
         }, {}
 
     def apply(
@@ -68,8 +75,8 @@ def mlp(
         x = inputs.reshape(inputs.shape[0], -1)  # [B, F]
         for i in range(1, depth + 1):
             x = activation(dense(x, **params[f"dense{i}"]))
-            if train and uses_dropout:
+            if train and drops:
                 x = dropout(x, dropout_rate, key=layer_key(key, i))
-        return dense(x, **params[f"dense{depth + 1}"]), state
+        return dense(x, **params["head"]), state
 
     return Model(init, apply)

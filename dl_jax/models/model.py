@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+from jaxtyping import Array
 
+from dl_jax.errors import check_range
 from dl_jax.types import Params, PRNGKey, State
 
 Output: TypeAlias = Any
@@ -20,6 +22,18 @@ class Model(NamedTuple):
 
     init: Callable[[PRNGKey], tuple[Params, State]]
     apply: Callable[..., tuple[Output, State]]
+
+
+def uses_dropout(rate: float | Array) -> bool:
+    """Whether a network has dropout at this rate; one that is swept is a traced number, and has.
+
+    Raises:
+        UsageError: a concrete rate lies outside [0, 1).
+    """
+    if not isinstance(rate, (int, float)):
+        return True
+    check_range("dropout_rate", rate, low=0, high=1, exclusive_high=True)
+    return rate > 0
 
 
 def layer_key(key: PRNGKey | None, layer: int) -> PRNGKey:

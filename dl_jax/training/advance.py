@@ -5,6 +5,8 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, Sharding
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Int
 
 from dl_jax.compilation import compiled
@@ -83,8 +85,6 @@ def make_advance(
 
         return advance_streamed
 
-    arrays = {name: jnp.asarray(array[:]) for name, array in dataset.arrays.items()}
-
     def gather_and_step(progress: Progress, arrays: Batch, indices: Array) -> Progress:
         position = progress.state.step.reshape(-1)[0] % order.steps_per_epoch
         chosen = indices[position]  # [*runs, B]
@@ -100,19 +100,24 @@ def make_advance(
     resident_step = compiled(gather_and_step, donate_argnums=0)
     resident_loop = compiled(loop, donate_argnums=0)
     choice = rolled
+    arrays: Batch | None = None
     epoch_indices: tuple[int, Array] | None = None
 
     def advance_resident(
         state: TrainState, start: int, stop: int, asked_to_stop: Stop
     ) -> tuple[Progress, int]:
-        nonlocal choice, epoch_indices
+        nonlocal choice, arrays, epoch_indices
         if choice is None:
             choice = prefers_rolled_loop(learner, state, dataset.batch(order.batch(0)))
+        # Put once where the state lies: what is not, a sharded program would copy at each call.
+        place = _everywhere(state)
+        if arrays is None:
+            arrays = {name: jax.device_put(a[:], place) for name, a in dataset.arrays.items()}
         progress, reached = start_progress(state), start
         while reached < stop and not asked_to_stop():
             epoch = reached // order.steps_per_epoch
             if epoch_indices is None or epoch_indices[0] != epoch:
-                epoch_indices = epoch, jnp.asarray(order.epoch(epoch))
+                epoch_indices = epoch, jax.device_put(order.epoch(epoch), place)
             until = min(stop, (epoch + 1) * order.steps_per_epoch)
             if choice:
                 count = until - reached
@@ -124,6 +129,12 @@ def make_advance(
         return progress, reached
 
     return advance_resident
+
+
+def _everywhere(state: TrainState) -> Sharding | None:
+    """Whole copies on all devices that hold the state; JAX's default device if there is one."""
+    sharding = state.step.sharding
+    return NamedSharding(sharding.mesh, P()) if isinstance(sharding, NamedSharding) else None
 
 
 def prefers_rolled_loop(learner: Learner, state: TrainState, batch: Batch) -> bool:

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from dl_jax.learners import TrainState
 from dl_jax.types import Leaf, Tree
@@ -38,8 +38,11 @@ class Best:
 
 
 def improve(best: Best, state: TrainState, score: Float[Array, "*runs"]) -> Best:
-    """`best`, with every run that scored strictly better replaced by `state`'s."""
-    better = score > best.score
+    """`best`, with every run that scored strictly better replaced by `state`'s.
+
+    A run whose parameters are not all finite scores nothing: it may still be right by chance.
+    """
+    better = (score > best.score) & all_finite(state.params, state.step.ndim)
 
     def choose(new: Array, old: Array) -> Array:
         return jnp.where(better.reshape(better.shape + (1,) * (new.ndim - better.ndim)), new, old)
@@ -50,3 +53,11 @@ def improve(best: Best, state: TrainState, score: Float[Array, "*runs"]) -> Best
         score=choose(score, best.score),
         step=choose(state.step, best.step),
     )
+
+
+def all_finite(tree: Tree, run_axes: int) -> Bool[Array, "*runs"]:
+    """Whether all elements are finite, for each of the runs in the first `run_axes` axes."""
+    leaves = [
+        jnp.isfinite(leaf).all(tuple(range(run_axes, leaf.ndim))) for leaf in jax.tree.leaves(tree)
+    ]
+    return jnp.stack(leaves).all(0) if leaves else jnp.asarray(True)

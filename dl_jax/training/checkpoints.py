@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 
 from dl_jax.errors import RunError
 from dl_jax.paths import path_names
+from dl_jax.training.differences import differences
 from dl_jax.types import Tree
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it touches
@@ -37,10 +38,16 @@ class Checkpoints:
     restored.
     """
 
-    def __init__(self, directory: Path, keep: int = 2) -> None:
-        """Open `directory`, keeping the newest `keep` checkpoints in it."""
+    def __init__(
+        self, directory: Path, keep: int = 2, config: Mapping[str, Any] | None = None
+    ) -> None:
+        """Open `directory`, keeping the newest `keep` checkpoints in it.
+
+        `config` is written into each, and only a checkpoint with the same one is restored.
+        """
         self.directory = directory.absolute()
         self.keep = keep
+        self.config = dict(config or {})
         self.directory.mkdir(parents=True, exist_ok=True)
         self._pending: int | None = None
         self._manager = self._open()
@@ -71,7 +78,7 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     tree=ocp.args.StandardSave(tree),
-                    digests=ocp.args.JsonSave(_seal(_digests(tree))),
+                    digests=ocp.args.JsonSave(_seal(_digests(tree), self.config)),
                 ),
                 force=True,
             )
@@ -110,8 +117,9 @@ class Checkpoints:
         Returns None where there is none. A damaged one is moved to `damaged-<step>`.
 
         Raises:
-            RunError: a checkpoint holds other shapes or types than `like`; or all are damaged, in
-                which case they are left where they are.
+            RunError: a checkpoint holds other shapes or types than `like`, or was written by
+                another configuration; or it cannot be read at the moment; or all are damaged. In
+                all these cases they are left where they are.
         """
         reasons: dict[int, str] = {}
         restored = None
@@ -122,6 +130,11 @@ class Checkpoints:
             except RunError:
                 raise
             except Exception as error:
+                if _may_pass(error):
+                    raise RunError(
+                        f"the checkpoint of step {step} in {self.directory} cannot be read now "
+                        f"({error}): nothing was changed; see to that, and resume again"
+                    ) from error
                 lines = str(error).strip().splitlines()
                 reasons[step] = lines[0][:200] if lines else type(error).__name__
         if restored is None and reasons:
@@ -142,8 +155,14 @@ class Checkpoints:
             step, args=ocp.args.Composite(digests=ocp.args.JsonRestore())
         )["digests"]
         digests = sealed["arrays"]
-        if _seal(digests) != sealed:
+        if _seal(digests, sealed["config"]) != sealed:
             raise ValueError("the list of digests does not have its own checksum")
+        differing = differences(sealed["config"], self.config)
+        if differing:
+            raise RunError(
+                f"the checkpoint of step {step} was written by another configuration: "
+                f"{', '.join(differing)}"
+            )
         _check_layout(step, digests, like)
         abstract = jax.tree.map(_abstract, like)
         tree = self._manager.restore(
@@ -196,10 +215,19 @@ def _digests(tree: Tree) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def _seal(digests: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The digests with a digest of themselves."""
-    text = json.dumps(digests, sort_keys=True)
-    return {"arrays": dict(digests), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+def _seal(digests: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The digests and the configuration, with a digest of both."""
+    content = {"arrays": dict(digests), "config": dict(config)}
+    text = json.dumps(content, sort_keys=True)
+    return {**content, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether what went wrong while reading says nothing about the files themselves."""
+    passing = ("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "Stale file handle")
+    return isinstance(error, (MemoryError, PermissionError)) or any(
+        sign in str(error) for sign in passing
+    )
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

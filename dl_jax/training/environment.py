@@ -1,5 +1,6 @@
 """Where a run took place: versions, devices, commit."""
 
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -28,10 +29,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def describe_devices() -> str:
-    """The backend and its devices in one line.
-
-    On CPU the line counts the processor's cores: the one device uses them all.
-    """
+    """The backend and its devices in one line; on CPU one device uses all cores."""
     devices = jax.devices()
     return f"{jax.default_backend()}: {len(devices)} x {devices[0].device_kind}"
 
@@ -42,7 +40,14 @@ def require_backend(required: str | None) -> None:
     Raises:
         UsageError: JAX runs on another backend.
     """
-    present = jax.default_backend()
+    try:
+        present = jax.default_backend()
+    except Exception as error:  # JAX was told to use a platform that it does not find
+        asked = os.environ.get("JAX_PLATFORMS")
+        raise UsageError(
+            f"JAX finds no device on the platforms JAX_PLATFORMS={asked!r} that it was told to "
+            "use: correct or unset that variable, or install JAX for them"
+        ) from error
     names = {"gpu": ("gpu", "cuda", "rocm")}.get(required or "", (required,))
     if required is not None and present not in names:
         extra = {"gpu": "cuda", "tpu": "tpu"}.get(required)

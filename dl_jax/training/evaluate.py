@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from dl_jax.compilation import compiled
 from dl_jax.data import Dataset
+from dl_jax.errors import UsageError
 from dl_jax.learners import Learner, Metrics, TrainState
 
 Evaluate = Callable[[TrainState, Dataset], Metrics]
@@ -14,11 +15,19 @@ def make_evaluate(learner: Learner, batch_size: int) -> Evaluate:
     eval_step = compiled(learner.eval_step)
 
     def evaluate(state: TrainState, dataset: Dataset) -> Metrics:
-        # All batches are on their way before the first result is waited for.
-        parts = [eval_step(state, batch) for batch in dataset.evaluation_batches(batch_size)]
-        total, *others = [part.on_host() for part in parts]
-        for other in others:
-            total = total.merge(other)
-        return total
+        # Fetched one batch late: the device never waits for the host, and holds two at most.
+        total, pending = None, None
+        for batch in dataset.evaluation_batches(batch_size):
+            part = eval_step(state, batch)
+            if pending is not None:
+                total = _sum(total, pending)
+            pending = part
+        if pending is None:
+            raise UsageError(f"the {dataset.split} split of {dataset.name} has no examples")
+        return _sum(total, pending)
 
     return evaluate
+
+
+def _sum(total: Metrics | None, part: Metrics) -> Metrics:
+    return part.on_host() if total is None else total.merge(part.on_host())

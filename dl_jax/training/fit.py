@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from signal import Signals
 from typing import Any, NamedTuple
 
 import jax
@@ -11,16 +12,17 @@ import numpy as np
 
 from dl_jax.compilation import compiled
 from dl_jax.data import Dataset
-from dl_jax.errors import RunError, UsageError
+from dl_jax.errors import RunError, UsageError, check_choice
 from dl_jax.learners import Learner, TrainState
 from dl_jax.training.advance import Progress, make_advance
-from dl_jax.training.best import Best, improve
+from dl_jax.training.best import Best, all_finite, improve
 from dl_jax.training.checkpoints import Checkpoints
+from dl_jax.training.command import resume_command
 from dl_jax.training.evaluate import make_evaluate
 from dl_jax.training.fit_config import FitConfig
 from dl_jax.training.interruption import EXIT_CODES, Interrupted, Interruption
 from dl_jax.training.progress import ProgressReport
-from dl_jax.training.run_directory import Run, resume_command
+from dl_jax.training.run_directory import Run
 
 
 class Fitted(NamedTuple):
@@ -52,9 +54,10 @@ class Saved(NamedTuple):
 def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: Run) -> Fitted:
     """Train, evaluate, log and save until the end, from wherever `run` stands.
 
-    A run that was killed and is resumed ends with the parameters, to the bit, of one that was
-    never killed. `fit` reads from the state's `step` how many runs train side by side, and gives
-    each its own order of the data.
+    A run that was killed and is resumed ends, on CPU to the bit, with the parameters of one that
+    was never killed; where it was asked to stop, `metrics.jsonl` may have a row more. `fit` reads
+    from the state's `step` how many runs train side by side, and gives each its own order of the
+    data.
 
     Args:
         learner: of one run, or of many.
@@ -74,8 +77,10 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
     total = config.total_steps(steps_per_epoch)
     if config.early_stopping and validation is None:
         raise UsageError("early_stopping needs a validation set, and the data has none")
+    if validation is not None:
+        _check_monitor(learner, state, validation, config)
 
-    with Checkpoints(run.checkpoints, config.keep_checkpoints) as checkpoints:
+    with Checkpoints(run.checkpoints, config.keep_checkpoints, run.config) as checkpoints:
         saved = Saved(state, compiled(Best.before_training)(state))
         restored = checkpoints.restore(saved) if run.resumed else None
         step = 0 if restored is None else restored.step
@@ -92,6 +97,7 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
         )
         evaluate = make_evaluate(learner, config.evaluation_batch_size)
         choose_best = compiled(improve)
+        finite_runs = compiled(lambda state: all_finite(state.params, state.step.ndim))
 
         with (
             ProgressReport(total, step, config.batch_size * runs) as report,
@@ -101,11 +107,15 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
                 report.say(f"{line}; going on from that of step {step}")
             if restored:
                 report.say(f"resumed {run.directory} at step {step} of {total}")
+            elif run.resumed:
+                report.say(f"no checkpoint in {run.checkpoints}: training from the start")
 
             def log(split: str, at: int, measured: Mapping[str, np.ndarray]) -> dict[str, Any]:
                 seconds = round(time.monotonic() - began, 3)
                 row = {"step": at, "epoch": at / steps_per_epoch, "split": split}
-                history.append(run.log({**row, "seconds": seconds, **measured}))
+                # Of runs in several axes, all in one list.
+                flat = {n: v.reshape(-1) if v.ndim > 1 else v for n, v in measured.items()}
+                history.append(run.log({**row, "seconds": seconds, **flat}))
                 return history[-1]
 
             def record(progress: Progress, reached: int) -> None:
@@ -113,14 +123,22 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
                 report.trained(reached, log("train", reached, progress.metrics.means()))
                 first_bad = np.asarray(progress.first_bad)
                 if config.stop_on_nonfinite and (first_bad >= 0).any():
-                    _stop_nonfinite(first_bad, checkpoints, run)
+                    _stop_nonfinite("loss", first_bad, checkpoints, run)
 
             def save() -> None:
-                if config.stop_on_nonfinite and not _finite(state):
-                    _stop_nonfinite(np.asarray(step), checkpoints, run)
+                finite = np.asarray(finite_runs(state))
+                if config.stop_on_nonfinite and not finite.all():
+                    _stop_nonfinite("parameters", np.where(finite, -1, step), checkpoints, run)
                 failure = checkpoints.save(step, Saved(state, best))
                 if failure:
                     report.say(f"warning: {failure}; the run goes on")
+
+            def finish() -> str | None:
+                """Wait until step `step` is saved; why it is not, if it is not."""
+                failure = checkpoints.finish()
+                if checkpoints.latest == step:
+                    return None
+                return failure or f"its checkpoint could not be saved in {run.checkpoints}"
 
             pending: tuple[Any, int] | None = None
             while step < total and not _exhausted(config, best, step, steps_per_epoch):
@@ -136,8 +154,7 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
 
                 evaluating = step % config.evaluation_interval(steps_per_epoch) == 0
                 saving = step % config.checkpoint_interval(steps_per_epoch) == 0
-                ending = step == total or interruption.received is not None
-                if evaluating or saving or ending:
+                if evaluating or saving or step == total:
                     record(*pending)
                     pending = None
                 if validation is not None and (evaluating or step == total):
@@ -145,14 +162,19 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
                     report.evaluated(step, log("validation", step, measured))
                     score = _score(config, measured)
                     best = choose_best(best, state, jnp.asarray(score, jnp.float32))
-                if saving or ending:
+                # Asked once, here: a signal that comes later is met after the next stretch.
+                stop = interruption.received if step < total else None
+                if stop and pending is not None:
+                    record(*pending)
+                    pending = None
+                if saving or stop:
                     save()
-                if interruption.received is not None and step < total:
-                    _stop_interrupted(interruption, checkpoints, run, step)
+                if stop:
+                    _stop_interrupted(stop, step, finish(), run)
 
             if step != checkpoints.latest:
                 save()
-            failure = checkpoints.finish()
+            failure = finish()
             if failure:
                 raise RunError(f"training ended at step {step}, but {failure}")
 
@@ -163,14 +185,19 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
     return Fitted(state, chosen, np.asarray(best.step), history, seconds)
 
 
+def _check_monitor(
+    learner: Learner, state: TrainState, validation: Dataset, config: FitConfig
+) -> None:
+    batch = next(validation.evaluation_batches(config.evaluation_batch_size))
+    names = jax.eval_shape(learner.eval_step, state, batch).sums
+    check_choice("monitor", config.monitor, names)
+
+
 def _score(config: FitConfig, measured: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The monitored metric, turned so that larger is better."""
-    if config.monitor not in measured:
-        raise UsageError(
-            f"monitor is {config.monitor!r}, expected one of {', '.join(sorted(measured))}"
-        )
+    """The monitored metric, turned so that larger is better; -inf where any is not finite."""
     value = measured[config.monitor]
-    return np.asarray(-value if config.monitor == "loss" else value)
+    finite = np.all([np.isfinite(values) for values in measured.values()], axis=0)
+    return np.where(finite, -value if config.monitor == "loss" else value, -np.inf)
 
 
 def _exhausted(config: FitConfig, best: Best, step: int, steps_per_epoch: int) -> bool:
@@ -181,30 +208,24 @@ def _exhausted(config: FitConfig, best: Best, step: int, steps_per_epoch: int) -
     return bool((step - np.asarray(best.step) >= patience).all())
 
 
-def _finite(state: TrainState) -> bool:
-    return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(state.params))
-
-
-def _stop_nonfinite(first_bad: np.ndarray, checkpoints: Checkpoints, run: Run) -> None:
+def _stop_nonfinite(what: str, first_bad: np.ndarray, checkpoints: Checkpoints, run: Run) -> None:
+    """End the run; `first_bad` is the step since which each of the runs is bad, or -1."""
     failure = checkpoints.finish()
-    bad = first_bad[first_bad >= 0]
-    which = f" in run {np.flatnonzero(first_bad >= 0)[0]}" if first_bad.ndim else ""
+    steps = np.ravel(np.where(first_bad >= 0, first_bad, np.iinfo(first_bad.dtype).max))
+    which = f" in run {steps.argmin()}" if first_bad.ndim else ""
+    verb = "is" if what == "loss" else "are"
     kept = checkpoints.latest
     remains = "there is no checkpoint yet" if kept is None else f"that of step {kept} is kept"
     raise RunError(
-        f"the loss is not finite at step {bad.min()}{which}; of the checkpoints in "
+        f"the {what} {verb} not finite at step {steps.min()}{which}; of the checkpoints in "
         f"{run.checkpoints} {remains}{f' ({failure})' if failure else ''}: lower the learning "
         "rate or clip the gradient, in a new run"
     )
 
 
-def _stop_interrupted(
-    interruption: Interruption, checkpoints: Checkpoints, run: Run, step: int
-) -> None:
-    failure = checkpoints.finish()
-    assert interruption.received is not None
-    saved = f"saved at step {step}" if failure is None else failure
+def _stop_interrupted(received: Signals, step: int, failure: str | None, run: Run) -> None:
+    saved = f"saved at step {step}" if failure is None else f"not saved at step {step}: {failure}"
     raise Interrupted(
-        f"stopped by {interruption.received.name}, {saved}; go on with: {resume_command(run)}",
-        EXIT_CODES[interruption.received],
+        f"stopped by {received.name}, {saved}; go on with: {resume_command(run.directory)}",
+        EXIT_CODES[received],
     )

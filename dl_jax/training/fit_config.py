@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dl_jax.data import BatchOrder
-from dl_jax.errors import UsageError, check_range
+from dl_jax.errors import check_choice, check_range
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,7 @@ class FitConfig:
             ("placement", ("auto", "resident", "streamed")),
             ("loop", ("auto", "rolled", "single")),
         ):
-            if getattr(self, name) not in options:
-                raise UsageError(
-                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(options)}"
-                )
+            check_choice(name, getattr(self, name), options)
 
     def order(self, num_examples: int, runs: tuple[int, ...] = ()) -> BatchOrder:
         """The order in which so many runs visit so many examples.

@@ -1,7 +1,9 @@
 """Being asked to stop: SIGTERM from a scheduler, Ctrl-C from a person."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
@@ -41,3 +43,28 @@ class Interruption:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+
+
+@contextlib.contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """While entered, SIGTERM raises `Interrupted`, as Ctrl-C raises `KeyboardInterrupt`.
+
+    It covers what comes before and after the loop: there is nothing to save then, but a scheduler
+    should still be told to try again.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise Interrupted(
+            "stopped by SIGTERM outside of the training loop; what was saved before is kept: start "
+            "the same command again, with --resume if the run has a directory",
+            EXIT_CODES[signal.SIGTERM],
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

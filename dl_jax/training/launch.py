@@ -1,5 +1,8 @@
 """The command line of an experiment: every field an option, every mistake one sentence."""
 
+import contextlib
+import io
+import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -10,7 +13,7 @@ import tyro
 from dl_jax.compilation import keep_compiled_programs
 from dl_jax.errors import RunError, UsageError, nearest
 from dl_jax.training.environment import describe_devices, processor_name, require_backend
-from dl_jax.training.interruption import Interrupted
+from dl_jax.training.interruption import Interrupted, sigterm_raises
 
 C = TypeVar("C")
 
@@ -28,13 +31,15 @@ def launch(config_class: type[C], main: Callable[[C], None]) -> None:
         require_backend(config.run.require)
         keep_compiled_programs()
         print(f"running on {describe_devices()} ({processor_name()})", flush=True)
-        main(config)
+        with sigterm_raises():
+            main(config)
     except (UsageError, RunError, Interrupted) as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
         _end("stopped by Ctrl-C outside of training; what was saved before is kept", 130)
     except OSError as error:
-        _end(f"{error.filename or 'a file'} could not be read or written: {error.strerror}", 1)
+        reason = error.strerror or error
+        _end(f"{error.filename or 'a file'} could not be read or written: {reason}", 1)
 
 
 def parse(config_class: type[C], arguments: list[str] | None = None) -> C:
@@ -43,12 +48,19 @@ def parse(config_class: type[C], arguments: list[str] | None = None) -> C:
     Raises:
         UsageError: an option is unknown, or a value is not accepted.
     """
-    config, unknown = tyro.cli(
-        config_class,
-        args=arguments,
-        return_unknown_args=True,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            config, unknown = tyro.cli(
+                config_class,
+                args=arguments,
+                return_unknown_args=True,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+        raise UsageError(f"{_first_paragraph(said.getvalue())} (--help explains them all)") from end
     if unknown:
         options = _options(config)
         raise UsageError(
@@ -67,6 +79,13 @@ def _options(config: Any) -> list[str]:
         else:
             names.append("--" + field.name.replace("_", "-"))
     return names
+
+
+def _first_paragraph(framed: str) -> str:
+    """What stands in tyro's frame of an error, up to the first rule across it, as one line."""
+    lines = [line.strip(" │─╭╮╰╯|+-") for line in framed.splitlines()[1:]]
+    text = itertools.dropwhile(lambda line: not line, lines)
+    return " ".join(itertools.takewhile(bool, text)).removeprefix("Error parsing ")
 
 
 def _end(message: str, exit_code: int) -> NoReturn:

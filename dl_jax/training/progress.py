@@ -80,7 +80,7 @@ def _metrics_text(row: Mapping[str, Any]) -> str:
         if name in ("step", "epoch", "split", "seconds"):
             continue
         values = np.asarray([np.nan if v is None else v for v in np.ravel(value)], float)
-        spread = f" ± {values.std():.4f}" if values.size > 1 else ""
+        spread = f" ± {values.std(ddof=1):.4f}" if values.size > 1 else ""
         parts.append(f"{name} {values.mean():.4f}{spread}")
     return "  ".join(parts)
 

@@ -4,8 +4,6 @@ import json
 import math
 import os
 import re
-import shlex
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +13,10 @@ from typing import Any
 import numpy as np
 
 from dl_jax.errors import RunError, UsageError
+from dl_jax.training.command import portable_command, resume_command
+from dl_jax.training.differences import differences
 from dl_jax.training.environment import describe_environment
+from dl_jax.training.lock import LOCK_FILE, lock
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
@@ -57,11 +58,13 @@ class Run:
     Attributes:
         directory: its absolute path.
         resumed: whether it held a run before.
+        config: the configuration as `config.json` holds it; checkpoints carry it too.
         tensorboard: whether events are written beside `metrics.jsonl`.
     """
 
     directory: Path
     resumed: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     _events: Any = field(default=None, repr=False)
 
@@ -95,7 +98,7 @@ class Run:
         except OSError as error:
             raise RunError(
                 f"{self.metrics_file} cannot be written ({error.strerror}): free some space, then "
-                f"continue with: {resume_command(self)}"
+                f"continue with: {resume_command(self.directory)}"
             ) from error
         if self.tensorboard:
             self._log_events(plain)
@@ -123,21 +126,16 @@ class Run:
 
     def _log_events(self, row: Mapping[str, Any]) -> None:
         if self._events is None:
-            try:
-                from tensorboardX import SummaryWriter  # slow to import, and optional
-            except ImportError as error:
-                raise UsageError(
-                    "--tensorboard needs tensorboardX: pip install 'dl_jax[tensorboard]'"
-                ) from error
-            self._events = SummaryWriter(str(self.directory))
+            # A resumed run writes its later events again: readers drop the old ones.
+            self._events = _summary_writer()(str(self.directory), purge_step=row["step"])
         for name, value in row.items():
             if name in ("step", "split") or value is None:
                 continue
             values = value if isinstance(value, list) else [value]
-            finite = [v for v in values if v is not None]
-            for run, v in enumerate(finite):
+            for run, v in enumerate(values):
                 suffix = f"/run{run}" if len(values) > 1 else ""
-                self._events.add_scalar(f"{row['split']}/{name}{suffix}", v, row["step"])
+                if v is not None:
+                    self._events.add_scalar(f"{row['split']}/{name}{suffix}", v, row["step"])
         self._events.flush()
 
 
@@ -145,7 +143,7 @@ def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
     """The directory of a new run, or of one to go on with.
 
     A new directory never replaces one that is there. `config.json` holds the configuration, the
-    environment and the command.
+    environment and the command. The directory is this process's alone while it runs.
 
     Args:
         experiment: name that directories begin with, `mnist_cnn`.
@@ -154,8 +152,11 @@ def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
 
     Raises:
         UsageError: the name is taken; or there is nothing to resume; or what is there was run
-            with another configuration, whose differing fields the message names.
+            with another configuration, whose differing fields the message names; or another
+            process is running in it.
     """
+    if options.tensorboard:
+        _summary_writer()
     out = options.out.expanduser().absolute()
     values = {name: value for name, value in asdict(config).items() if name != "run"}
     config = json.loads(json.dumps(values, default=str))
@@ -164,9 +165,9 @@ def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
         if existing is None:
             raise UsageError(f"there is no run of {experiment} in {out} to resume")
         if (existing / "config.json").is_file():
-            _check_same(existing, experiment, config)
-            return Run(existing, resumed=True, tensorboard=options.tensorboard)
+            return _reopen(existing, experiment, config, options)
     directory = _make_directory(out, experiment, options)
+    lock(directory)
     record = {
         "experiment": experiment,
         "config": config,
@@ -175,35 +176,64 @@ def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     write_atomically(directory / "config.json", json.dumps(record, indent=2) + "\n")
-    return Run(directory, tensorboard=options.tensorboard)
+    return Run(directory, False, config, options.tensorboard)
 
 
-PLACES = ("--out", "--name", "--data-dir")
+def _reopen(
+    directory: Path, experiment: str, config: Mapping[str, Any], options: RunOptions
+) -> Run:
+    """A run to go on with; where its environment has changed, that is said and recorded."""
+    lock(directory)
+    record = _record(directory)
+    if record["experiment"] != experiment:
+        raise UsageError(
+            f"{directory} holds a run of {record['experiment']}, not of {experiment}: choose "
+            "another --name"
+        )
+    differing = differences(record["config"], config)
+    if differing:
+        raise UsageError(
+            f"{directory} was run with another configuration: {', '.join(differing)}; give the "
+            "same values to resume it, or start a new run without --resume"
+        )
+    sessions = record.setdefault("resumed", [])
+    before = sessions[-1]["environment"] if sessions else record["environment"]
+    environment = describe_environment()
+    changed = differences(before, environment)
+    if changed:
+        print(f"resuming in another environment: {', '.join(changed)}", flush=True)
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        sessions.append({"started": started, "environment": environment})
+        write_atomically(directory / "config.json", json.dumps(record, indent=2) + "\n")
+    return Run(directory, True, config, options.tensorboard)
 
 
-def portable_command() -> str:
-    """The present command without the places that mean something on this machine alone."""
-    return shlex.join(["python", *_without(sys.orig_argv[1:], PLACES)])
+def _record(directory: Path) -> dict[str, Any]:
+    """What `config.json` holds.
+
+    Raises:
+        UsageError: it cannot be read, or is not of a run.
+    """
+    path = directory / "config.json"
+    try:
+        record = json.loads(path.read_text())
+        if not {"experiment", "config", "environment", "started"} <= record.keys():
+            raise ValueError("it is not of a run of dl_jax")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{path} cannot be used ({error}): choose another --name, or remove that directory"
+        ) from error
+    return record
 
 
-def resume_command(run: Run) -> str:
-    """The command that goes on with a run: the present one, with `--name` and `--resume`."""
-    arguments = _without(sys.orig_argv[1:], ("--out", "--name"))
-    where = ["--out", str(run.directory.parent), "--name", run.directory.name]
-    return shlex.join(["python", *arguments, *where, "--resume"])
-
-
-def _without(arguments: list[str], options: tuple[str, ...]) -> list[str]:
-    """The arguments without these options and their values, and without `--resume`."""
-    kept, skip = [], False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument in options:
-            skip = True
-        elif argument != "--resume" and argument.split("=")[0] not in options:
-            kept.append(argument)
-    return kept
+def _summary_writer() -> Any:
+    try:
+        from tensorboardX import SummaryWriter  # slow to import, and optional
+    except ImportError as error:
+        raise UsageError(
+            "--tensorboard needs tensorboardX: pip install 'dl_jax[tensorboard]'"
+        ) from error
+    return SummaryWriter
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -218,9 +248,7 @@ def _make_directory(out: Path, experiment: str, options: RunOptions) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         if options.name is not None:
             directory = out / options.name
-            # A run that was killed before its configuration was written left nothing to keep.
-            empty = options.resume and directory.is_dir() and not any(directory.iterdir())
-            directory.mkdir(exist_ok=empty)
+            directory.mkdir(exist_ok=options.resume and _holds_nothing(directory))
             return directory
         stem = f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
         for suffix in range(1, 1000):
@@ -242,44 +270,25 @@ def _make_directory(out: Path, experiment: str, options: RunOptions) -> Path:
         ) from error
 
 
+def _holds_nothing(directory: Path) -> bool:
+    """Whether a run was killed there before its configuration was written."""
+    return directory.is_dir() and all(
+        path.name == LOCK_FILE or path.name.startswith(".config.json.")
+        for path in directory.iterdir()
+    )
+
+
 def _newest(out: Path, experiment: str) -> Path | None:
     """The last started run of an experiment."""
     found = []
     for path in out.glob("*/config.json"):
-        record = json.loads(path.read_text())
+        try:
+            record = _record(path.parent)
+        except UsageError:  # not the directory of a run
+            continue
         if record["experiment"] == experiment:
             found.append((record["started"], path.parent.name, path.parent))
     return max(found)[-1] if found else None
-
-
-def _check_same(directory: Path, experiment: str, config: Mapping[str, Any]) -> None:
-    record = json.loads((directory / "config.json").read_text())
-    if record["experiment"] != experiment:
-        raise UsageError(
-            f"{directory} holds a run of {record['experiment']}, not of {experiment}: choose "
-            "another --name"
-        )
-    old, new = _flatten(record["config"]), _flatten(config)
-    differing = [
-        f"{name} (was {old.get(name)!r}, now {new.get(name)!r})"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]
-    if differing:
-        raise UsageError(
-            f"{directory} was run with another configuration: {', '.join(differing)}; give the "
-            "same values to resume it, or start a new run without --resume"
-        )
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _plain(value: Any) -> Any:

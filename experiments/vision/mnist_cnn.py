@@ -30,12 +30,14 @@ class Config:
     """Pixels by which training images are moved at random, up to so many each way; 0 is none."""
     dataset: str = "mnist"
     """`mnist`, `digits` (comes with the installation), or another TFDS name."""
+    image_size: tuple[int, int] | None = None
+    """Height and width to scale images to; needed for a dataset whose images differ in size."""
     seeds: int = 1
     """Independent runs, side by side in one compiled program."""
     compute_dtype: str = "float32"
     """Type that the network computes in: float32 or bfloat16."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
-    fit: FitConfig = FitConfig(epochs=5)
+    fit: FitConfig = FitConfig(epochs=8)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
@@ -45,7 +47,7 @@ class Config:
 
 def main(config: Config) -> None:
     """Train, evaluate and draw."""
-    data = load_splits(config.dataset, config.run.data_dir)
+    data = load_splits(config.dataset, config.run.data_dir, image_size=config.image_size)
     train = data["train"]
 
     model = cnn(

@@ -29,6 +29,8 @@ class Config:
     """Probability of dropping a hidden unit while training."""
     dataset: str = "mnist"
     """`mnist`, `digits` (comes with the installation), or another TFDS name."""
+    image_size: tuple[int, int] | None = None
+    """Height and width to scale images to; needed for a dataset whose images differ in size."""
     seeds: int = 1
     """Independent runs, side by side in one compiled program."""
     compute_dtype: str = "float32"
@@ -45,7 +47,7 @@ class Config:
 
 def main(config: Config) -> None:
     """Train, evaluate and draw."""
-    data = load_splits(config.dataset, config.run.data_dir)
+    data = load_splits(config.dataset, config.run.data_dir, image_size=config.image_size)
     train = data["train"]
 
     widths = (config.width,) * config.depth

@@ -63,6 +63,37 @@ def test_a_validation_split_of_its_own_is_used(tmp_path: Path):
     )
 
 
+def test_a_dataset_of_training_examples_alone_is_divided(tmp_path: Path):
+    written = prepare(tmp_path, splits=(("train", 60),))
+    data = load_splits("tiny_images", tmp_path, cache_dir=tmp_path / "cache")
+    assert {name: len(split) for name, split in data.items()} == {
+        "train": 44, "validation": 4, "test": 12,
+    }  # fmt: skip
+    every = [row for split in data.values() for row in rows(split)]
+    assert sorted(every) == sorted(image.tobytes() for image in written["train"]["image"])
+
+
+def test_the_dataset_says_what_its_images_and_labels_are_called(tmp_path: Path):
+    written = prepare(tmp_path, features=("picture", "kind"))
+    test = load("tiny_images", "test", tmp_path, cache_dir=tmp_path / "cache")
+    np.testing.assert_array_equal(test.arrays["image"], written["test"]["image"])
+    np.testing.assert_array_equal(test.arrays["label"], written["test"]["label"])
+
+
+def test_transparency_is_left_out(tmp_path: Path):
+    written = prepare(tmp_path, shape=(6, 5, 4), mode="RGBA")
+    test = load("tiny_images", "test", tmp_path, cache_dir=tmp_path / "cache")
+    np.testing.assert_array_equal(test.arrays["image"], written["test"]["image"][..., :3])
+
+
+def test_a_configuration_has_to_be_named(tmp_path: Path):
+    prepare(tmp_path, "tiny_images/small")
+    with pytest.raises(UsageError, match="configurations small: name one, as in 'tiny_images/sm"):
+        load("tiny_images", "test", tmp_path)
+    test = load("tiny_images/small", "test", tmp_path, cache_dir=tmp_path / "cache")
+    assert len(test) == 20
+
+
 def test_images_that_differ_in_size_need_a_size(tmp_path: Path):
     prepare(tmp_path, shape=None)
     with pytest.raises(UsageError, match="differ in size: say with image_size"):

@@ -1,5 +1,7 @@
 """Every experiment, as a user starts it, on the digits that come with the installation."""
 
+import dataclasses
+import importlib
 import json
 import os
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dl_jax.huge_pages import restart_with_huge_pages
+from dl_jax.training.launch import parse
 
 SCRIPTS = {
     "quickstart": ("--model", "cnn"),
@@ -46,6 +49,59 @@ def test_it_runs_from_start_to_figures(tmp_path: Path, script: str, options: tup
     assert drawn == FIGURES
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "least"), [("mlp", 0.97), ("cnn", 0.98)])
+def test_the_quick_start_is_as_good_as_promised(tmp_path: Path, model: str, least: float):
+    result = call("-m", "experiments.quickstart", "--model", model, "--out", str(tmp_path),
+                  "--name", "run", "--seeds", "3")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["test"]["accuracy"]["mean"] >= least
+
+
+def leaves(config, path=()):
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, (*path, field.name))
+        else:
+            yield (*path, field.name), value
+
+
+OTHER = {
+    "image_size": (16, 24), "steps": 7, "name": "mine", "data_dir": Path("data"), "require": "cpu",
+    "dataset": "cifar10", "model": "cnn", "compute_dtype": "bfloat16", "optimizer": "sgd",
+    "schedule": "constant", "monitor": "loss", "placement": "streamed", "loop": "single",
+    "out": Path("elsewhere"), "filters": (3, 5), "widths": (7, 9), "warmup": 0.25,
+}  # fmt: skip
+
+
+def another(name: str, value):
+    """A value that is not the default."""
+    if isinstance(value, bool):
+        return not value
+    if name in OTHER:
+        return OTHER[name]
+    return type(value)(value + 1 if isinstance(value, int) else value / 2 + 0.125)
+
+
+def as_options(name: str, value) -> list[str]:
+    option = "--" + name.replace("_", "-")
+    if isinstance(value, bool):
+        return [option if value else "--no-" + option[2:]]
+    values = value if isinstance(value, tuple) else (value,)
+    return [option, *map(str, values)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_field_can_be_set(script: str):
+    config_class = importlib.import_module(f"experiments.{script}").Config
+    expected = {path: another(path[-1], value) for path, value in leaves(config_class())}
+    options = [word for path, value in expected.items() for word in as_options(path[-1], value)]
+    assert dict(leaves(parse(config_class, options))) == expected
+    assert all(expected[path] != value for path, value in leaves(config_class()))
+
+
 def test_they_are_listed_with_one_line_each():
     result = call("-m", "experiments")
     assert result.returncode == 0, result.stderr
@@ -63,6 +119,19 @@ def test_help_explains_every_field():
     assert "side by side in one compiled program" in " ".join(
         result.stdout.replace("│", " ").split()
     )
+
+
+def test_a_script_is_started_once_more_with_huge_pages(monkeypatch: pytest.MonkeyPatch):
+    started = []
+    monkeypatch.setattr("os.execv", lambda *call: started.append(call))
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.36"))
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    command = ["python", "-X", "dev", "-m", "experiments.quickstart", "--seeds", "2"]
+    monkeypatch.setattr("sys.orig_argv", command)
+    restart_with_huge_pages("experiments")
+    restart_with_huge_pages("experiments")  # what was started does not start itself again
+    assert started == [(sys.executable, [sys.executable, *command[1:]])]
+    assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
 
 
 def test_importing_an_experiment_restarts_nothing(monkeypatch: pytest.MonkeyPatch):

@@ -57,6 +57,11 @@ def test_relu_has_no_slope_at_zero():
     np.testing.assert_array_equal(jax.vmap(jax.grad(jax.grad(relu)))(jnp.array([-1.0, 1.0])), 0)
 
 
+@each
+def test_what_is_no_number_stays_so(function, reference):
+    assert jnp.isnan(function(jnp.array([jnp.nan]))).all()
+
+
 def test_gelu_is_the_exact_form():
     np.testing.assert_allclose(
         gelu(jnp.asarray(GRID)), jax.nn.gelu(jnp.asarray(GRID), approximate=False), atol=2e-6

@@ -99,6 +99,15 @@ def test_masked_examples_cost_exactly_nothing(dtype):
     assert jnp.all(gradient[keep] != 0)
 
 
+def test_a_class_that_cannot_be_has_no_share():
+    logits = jnp.array([[1.0, -jnp.inf, 2.0]])
+    expected = np.log(1 + np.e)
+    for targets in (jnp.array([0]), jnp.array([[1.0, 0.0, 0.0]])):
+        loss, gradient = jax.value_and_grad(lambda x, t=targets: cross_entropy(x, t)[0])(logits)
+        close(loss, expected)
+        assert jnp.isfinite(gradient).all()
+
+
 def test_smoothing_may_be_swept():
     values = jnp.array([0.0, 0.1, 0.5])
     swept = jax.vmap(lambda s: cross_entropy(LOGITS, LABELS, label_smoothing=s))(values)

@@ -73,7 +73,7 @@ def test_fully_sharded_cuts_the_longest_axis_that_divides(compiled, mesh):
     state = (jax.jit(learner.init) if compiled else learner.init)(KEY)
     parts = {
         "dense1": {"kernel": (2, 16), "bias": (2,)},  # of (16, 16) and (16,)
-        "dense2": {"kernel": (2, 3), "bias": (3,)},  # of (16, 3), and of (3,), which is not cut
+        "head": {"kernel": (2, 3), "bias": (3,)},  # of (16, 3), and of (3,), which is not cut
     }
     moments = state.opt_state[0]
     for tree in (state.params, moments.mu, moments.nu):
@@ -98,11 +98,11 @@ def test_rules_over_paths_place_parameters_and_their_moments(mesh):
     for tree in (state.params, state.opt_state[0].mu, state.opt_state[0].nu):
         assert tree["dense1"]["kernel"].sharding.spec == P(None, "data")
         assert tree["dense1"]["bias"].sharding.is_fully_replicated
-        assert tree["dense2"]["kernel"].sharding.is_fully_replicated
+        assert tree["head"]["kernel"].sharding.is_fully_replicated
 
 
 def test_moments_inside_a_partition_are_placed_as_their_parameters(mesh):
-    optimizer = by_path([("dense2/.*", frozen()), (".*", optax.adam(1e-2))])
+    optimizer = by_path([("head/.*", frozen()), (".*", optax.adam(1e-2))])
     spread = sharded(make_learner(MODELS["mlp"](), optimizer), mesh, fully_sharded(mesh))
     state = jax.jit(spread.init)(KEY)
     cut = [shapes for shapes in placed(state.opt_state) if shapes[0] == (16, 16)]
@@ -138,7 +138,7 @@ def test_the_axis_of_runs_is_not_cut(mesh):
     for tree in (state.params, state.opt_state[0].mu):
         kernel = tree["dense1"]["kernel"]
         assert kernel.sharding.shard_shape(kernel.shape) == (8, 2, 16)
-        bias = tree["dense2"]["bias"]
+        bias = tree["head"]["bias"]
         assert bias.sharding.shard_shape(bias.shape) == (8, 3)
 
 

@@ -49,21 +49,21 @@ def test_a_step_is_the_gradient_step_computed_by_hand():
     x = np.asarray(batch["image"], np.float64).reshape(8, -1)
     w = {name: np.asarray(leaf, np.float64) for name, leaf in (
         (f"{layer}/{kind}", state.params[layer][kind])
-        for layer in ("dense1", "dense2") for kind in ("kernel", "bias")
+        for layer in ("dense1", "head") for kind in ("kernel", "bias")
     )}  # fmt: skip
     before = x @ w["dense1/kernel"] + w["dense1/bias"]
     hidden = np.maximum(before, 0)
-    logits = hidden @ w["dense2/kernel"] + w["dense2/bias"]
+    logits = hidden @ w["head/kernel"] + w["head/bias"]
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     labels = np.asarray(batch["label"])
     loss = -np.log(p[np.arange(8), labels])
     error = (p - np.eye(3)[labels]) / 8
-    back = (error @ w["dense2/kernel"].T) * (before > 0)
+    back = (error @ w["head/kernel"].T) * (before > 0)
     gradients = {
         "dense1/kernel": x.T @ back,
         "dense1/bias": back.sum(0),
-        "dense2/kernel": hidden.T @ error,
-        "dense2/bias": error.sum(0),
+        "head/kernel": hidden.T @ error,
+        "head/bias": error.sum(0),
     }
     after, metrics = train(learner, state, [batch])
     assert metrics.counts == {"loss": 8, "accuracy": 8}

@@ -34,7 +34,7 @@ class LinenMLP(linen.Module):
         x = x.reshape(x.shape[0], -1)
         x = linen.tanh(linen.Dense(7, name="dense1")(x))
         x = linen.tanh(linen.Dense(6, name="dense2")(x))
-        return linen.Dense(3, name="dense3")(x)
+        return linen.Dense(3, name="head")(x)
 
 
 class LinenCNN(linen.Module):
@@ -74,10 +74,10 @@ def test_sizes_of_the_multi_layer_perceptron():
         "dense1/bias": (5,),
         "dense2/kernel": (5, 4),
         "dense2/bias": (4,),
-        "dense3/kernel": (4, 10),
-        "dense3/bias": (10,),
+        "head/kernel": (4, 10),
+        "head/bias": (10,),
     }
-    assert shapes(mlp((64,), (), 3)) == {"dense1/kernel": (64, 3), "dense1/bias": (3,)}
+    assert shapes(mlp((64,), (), 3)) == {"head/kernel": (64, 3), "head/bias": (3,)}
 
 
 def test_sizes_of_the_convolutional_network():

@@ -11,6 +11,7 @@ import pytest
 
 from dl_jax.errors import RunError
 from dl_jax.training.checkpoints import Checkpoints
+from tests.training.damage import reads_damage
 from tests.training.tiny import assert_same_bits
 
 
@@ -75,6 +76,7 @@ DAMAGE = {
 }
 
 
+@reads_damage
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_damaged_one_is_set_aside_and_the_one_before_restored(tmp_path: Path, damage):
     saved(tmp_path, 4, 8)
@@ -91,6 +93,7 @@ def test_a_damaged_one_is_set_aside_and_the_one_before_restored(tmp_path: Path, 
     assert (tmp_path / "damaged-8").is_dir()
 
 
+@reads_damage
 @pytest.mark.parametrize("harm", [lambda path: flip(path, 0.61), Path.unlink])
 def test_whatever_file_is_harmed_no_wrong_array_comes_back(tmp_path: Path, harm):
     original = saved(tmp_path / "original", 4, 8)
@@ -103,6 +106,7 @@ def test_whatever_file_is_harmed_no_wrong_array_comes_back(tmp_path: Path, harm)
             assert_same_bits(restored.tree, tree(restored.step))
 
 
+@reads_damage
 def test_if_all_are_damaged_nothing_is_restored_or_moved(tmp_path: Path):
     saved(tmp_path, 4, 8)
     for step in (4, 8):
@@ -111,6 +115,37 @@ def test_if_all_are_damaged_nothing_is_restored_or_moved(tmp_path: Path):
         with pytest.raises(RunError, match="every checkpoint in .* is damaged .*start a new run"):
             checkpoints.restore(tree(0))
         assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "8"]
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), ValueError("RESOURCE_EXHAUSTED: memory")]
+)
+def test_what_cannot_be_read_now_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    saved(tmp_path, 4, 8)
+
+    def fail(*_):
+        raise error
+
+    with Checkpoints(tmp_path) as checkpoints:
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoints, "_restore_step", fail)
+            with pytest.raises(RunError, match="step 8 in .* cannot be read now .* resume again"):
+                checkpoints.restore(tree(0))
+        assert checkpoints.restore(tree(0)).step == 8
+
+
+def test_the_configuration_is_part_of_a_checkpoint(tmp_path: Path):
+    with Checkpoints(tmp_path, config={"fit": {"seed": 1}}) as checkpoints:
+        checkpoints.save(4, tree(4))
+    with Checkpoints(tmp_path, config={"fit": {"seed": 1}}) as checkpoints:
+        assert checkpoints.restore(tree(0)).step == 4
+    with (
+        Checkpoints(tmp_path, config={"fit": {"seed": 2}}) as checkpoints,
+        pytest.raises(RunError, match=r"another configuration: fit.seed \(was 1, now 2\)"),
+    ):
+        checkpoints.restore(tree(0))
 
 
 @pytest.mark.parametrize(

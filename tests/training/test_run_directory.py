@@ -1,6 +1,8 @@
 """The directory of a run: never overwritten, resumed only as what it was."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from dl_jax.errors import UsageError
 from dl_jax.training import RunOptions, open_run
-from dl_jax.training.run_directory import resume_command
+from dl_jax.training.command import resume_command
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,13 @@ def test_what_is_recorded(tmp_path: Path):
     assert record["config"] == {"width": 8, "inner": {"rate": 0.1}}
     assert record["environment"]["jax"]
     assert record["environment"]["devices"]
-    assert record["environment"]["git_commit"] is None or record["environment"]["git_commit"]
+    root = Path(__file__).parent
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
+    expected = head.stdout.strip() if head.returncode == 0 else None
+    commit = record["environment"]["git_commit"]
+    assert (commit and commit.removesuffix("-dirty")) == expected
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", "/x", "a..b", "", "-x", ".hidden", "a b"])
@@ -64,6 +72,64 @@ def test_resume_finds_the_newest_or_the_named(tmp_path: Path):
     assert again.directory == run.directory
     assert again.resumed
     assert not opened(tmp_path, name="new", resume=True).resumed  # a requeued job's first start
+
+
+def test_a_run_killed_before_its_configuration_was_written_is_started(tmp_path: Path):
+    directory = tmp_path / "mine"
+    directory.mkdir()
+    (directory / ".config.json.123").write_text('{"experi')
+    (directory / ".lock").touch()
+    assert not opened(tmp_path, name="mine", resume=True).resumed
+    assert (directory / "config.json").is_file()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"config": {}}', "{"])
+def test_a_directory_of_something_else(tmp_path: Path, text: str):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text(text)
+    with pytest.raises(UsageError, match="no run of study"):
+        opened(tmp_path, resume=True)
+    with pytest.raises(UsageError, match="config.json cannot be used .* choose another --name"):
+        opened(tmp_path, name="other", resume=True)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from dl_jax.training.lock import lock
+lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processes_do_not_share_a_run(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "mine")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(UsageError, match="another process is running in .*mine"):
+        opened(tmp_path, name="mine", resume=True)
+    other.kill()
+    other.communicate()
+    assert not opened(tmp_path, name="mine", resume=True).resumed
+    assert opened(tmp_path, name="mine", resume=True).resumed
+
+
+def test_another_environment_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture):
+    run = opened(tmp_path, name="mine")
+    path = run.directory / "config.json"
+    record = json.loads(path.read_text())
+    opened(tmp_path, name="mine", resume=True)
+    assert json.loads(path.read_text()) == record  # nothing has changed
+    path.write_text(json.dumps({**record, "environment": {**record["environment"], "jax": "0"}}))
+    capsys.readouterr()
+    opened(tmp_path, name="mine", resume=True)
+    assert "resuming in another environment: jax (was '0', now" in capsys.readouterr().out
+    (session,) = json.loads(path.read_text())["resumed"]
+    assert session["environment"] == record["environment"]
 
 
 def test_another_configuration_is_not_resumed(tmp_path: Path):
@@ -99,14 +165,25 @@ def test_rows_are_plain_and_survive_a_cut_line(tmp_path: Path):
 
 def test_tensorboard_events(tmp_path: Path):
     run = opened(tmp_path, tensorboard=True)
+    logged = []
     run.log({"step": 1, "split": "train", "loss": [0.5, 0.6]})
     assert [path for path in run.directory.iterdir() if "tfevents" in path.name]
+    run._events.add_scalar = lambda *scalar: logged.append(scalar)
+    run.log({"step": 2, "split": "train", "loss": [None, 0.6], "rate": 0.1})
+    assert logged == [("train/loss/run1", 0.6, 2), ("train/rate", 0.1, 2)]
+
+
+def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(UsageError, match="--tensorboard needs tensorboardX"):
+        opened(tmp_path, name="mine", tensorboard=True)
+    assert not (tmp_path / "mine").exists()
 
 
 def test_the_command_that_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = opened(tmp_path, name="mine")
     command = "python -m experiments.x --name old --seeds 3 --out=here --resume --epochs 2"
     monkeypatch.setattr("sys.orig_argv", command.split())
-    assert resume_command(run) == (
+    assert resume_command(run.directory) == (
         f"python -m experiments.x --seeds 3 --epochs 2 --out {tmp_path} --name mine --resume"
     )

@@ -1,0 +1,30 @@
+"""One process at a time in a run's directory."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from dl_jax.errors import UsageError
+
+LOCK_FILE = ".lock"
+
+
+def lock(directory: Path) -> None:
+    """Take a directory for this process, until it ends.
+
+    The lock goes with the process, however it ends; nothing has to be cleaned up after a crash.
+
+    Raises:
+        UsageError: another process has it.
+    """
+    # Never closed: closing any descriptor of the file would give the lock away.
+    descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:  # POSIX allows either
+        os.close(descriptor)
+        raise UsageError(
+            f"another process is running in {directory}: wait for it, or choose another --name"
+        ) from error
+    except OSError:
+        pass  # a file system without locks: go on without

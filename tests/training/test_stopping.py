@@ -1,0 +1,183 @@
+"""How a run ends before its time: asked to stop, not finite any more, unable to save."""
+
+import importlib
+import os
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from dl_jax.errors import RunError
+from dl_jax.learners import Learner
+from dl_jax.training import Interrupted, fit
+from dl_jax.training.checkpoints import Checkpoints
+from dl_jax.training.evaluate import make_evaluate
+from tests.training.tiny import (
+    assert_same_bits,
+    tiny_config,
+    tiny_data,
+    tiny_learner,
+    tiny_run,
+)
+
+
+def latest(run) -> int | None:
+    with Checkpoints(run.checkpoints, config=run.config) as checkpoints:
+        return checkpoints.latest
+
+
+# Not finite.
+
+
+def nan_from(step: int, learner: Learner) -> Learner:
+    """`learner`, whose loss is not finite from a step on."""
+
+    def train_step(state, batch):
+        before = state.step
+        state, metrics = learner.train_step(state, batch)
+        bad = jnp.where(before >= step, jnp.nan, 0.0)
+        sums = {**metrics.sums, "loss": metrics.sums["loss"] + bad}
+        return state, metrics.replace(sums=sums)
+
+    return learner._replace(train_step=train_step)
+
+
+@pytest.mark.parametrize("loop", ["rolled", "single"])
+def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path, loop: str):
+    run = tiny_run(tmp_path)
+    message = "not finite at step 10; .* that of step 8 is kept: lower the learning rate"
+    with pytest.raises(RunError, match=message):
+        fit(nan_from(10, tiny_learner()), tiny_data(), tiny_config(loop=loop), run)
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.latest == 8
+
+
+def test_a_sweep_goes_on_past_a_run_that_diverged(tmp_path: Path):
+    config = tiny_config(stop_on_nonfinite=False)
+    fitted = fit(nan_from(10, tiny_learner()), tiny_data(), config, tiny_run(tmp_path))
+    assert fitted.state.step == 24
+    assert next(row["loss"] for row in fitted.history if row["step"] == 24) is None
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path: Path):
+    run = tiny_run(tmp_path)
+    learner = tiny_learner()
+
+    def train_step(state, batch):
+        state, metrics = learner.train_step(state, batch)
+        bad = jnp.where(state.step == 12, jnp.nan, 0.0)
+        return state.replace(params=jax.tree.map(lambda p: p + bad, state.params)), metrics
+
+    with pytest.raises(RunError, match="not finite at step 12"):
+        fit(learner._replace(train_step=train_step), tiny_data(), tiny_config(), run)
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.latest == 8
+
+
+def test_the_run_that_was_first_is_named(tmp_path: Path):
+    learner = tiny_learner(seeds=2)
+
+    def train_step(state, batch):
+        before = state.step
+        state, metrics = learner.train_step(state, batch)
+        bad = jnp.where(before >= jnp.array([12, 10]), jnp.nan, 0.0)
+        sums = {**metrics.sums, "loss": metrics.sums["loss"] + bad}
+        return state, metrics.replace(sums=sums)
+
+    config = tiny_config(log_every=100, evaluate_every=100, checkpoint_every=8)
+    with pytest.raises(RunError, match="loss is not finite at step 10 in run 1"):
+        fit(learner._replace(train_step=train_step), tiny_data(), config, tiny_run(tmp_path))
+
+
+def test_a_run_that_diverged_is_never_the_best(tmp_path: Path):
+    """NaN logits have their maximum somewhere, and are right now and then."""
+    learner = tiny_learner(seeds=2)
+
+    def train_step(state, batch):
+        state, metrics = learner.train_step(state, batch)
+        bad = jnp.where((state.step > 8) & (jnp.arange(2) == 1), jnp.nan, 0.0)
+
+        def spoil(leaf):
+            return leaf + bad.reshape(-1, *[1] * (leaf.ndim - 1))
+
+        return state.replace(params=jax.tree.map(spoil, state.params)), metrics
+
+    config = tiny_config(stop_on_nonfinite=False, evaluate_every=4)
+    fitted = fit(learner._replace(train_step=train_step), tiny_data(), config, tiny_run(tmp_path))
+    assert fitted.best_step[1] <= 8
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(fitted.best.params))
+
+
+# Asked to stop.
+
+
+def test_a_signal_while_evaluating_is_saved_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Also where no checkpoint is due."""
+    data, config = tiny_data(), tiny_config(evaluate_every=4, checkpoint_every=24)
+    whole = fit(tiny_learner(), data, config, tiny_run(tmp_path / "whole"))
+    run = tiny_run(tmp_path / "stopped")
+
+    def signalling(learner, batch_size):
+        evaluate = make_evaluate(learner, batch_size)
+
+        def both(state, dataset):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return evaluate(state, dataset)
+
+        return both
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("dl_jax.training.fit"), "make_evaluate", signalling)
+        with pytest.raises(Interrupted, match="stopped by SIGTERM, saved at step 4; go on") as end:
+            fit(tiny_learner(), data, config, run)
+    assert end.value.exit_code == 75
+    assert latest(run) == 4
+    resumed = fit(tiny_learner(), data, config, tiny_run(tmp_path / "stopped", resumed=True))
+    assert_same_bits(resumed.state, whole.state)
+
+
+def test_a_signal_that_cannot_be_answered_with_a_checkpoint_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def stop_at_once(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "No space left on device"
+
+    monkeypatch.setattr(Checkpoints, "save", stop_at_once)
+    config = tiny_config(checkpoint_every=4, evaluate_every=100)
+    with pytest.raises(Interrupted, match="stopped by SIGTERM, not saved at step"):
+        fit(tiny_learner(), tiny_data(), config, tiny_run(tmp_path))
+
+
+def test_sigterm_outside_of_the_loop(tmp_path: Path, monkeypatch, capsys):
+    """Before or after training there is nothing to save; the exit code still says: try again."""
+    from dl_jax.training import launch
+    from experiments import quickstart
+
+    monkeypatch.setattr("sys.argv", ["quickstart", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        launch(quickstart.Config, lambda config: os.kill(os.getpid(), signal.SIGTERM))
+    assert end.value.code == 75
+    assert "stopped by SIGTERM outside of the training loop" in capsys.readouterr().err
+
+
+# Unable to save.
+
+
+def test_training_that_could_not_be_saved_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    original = Checkpoints.save
+
+    def save(self, step, tree):
+        if step == 24:
+            return self._give_up(step, OSError(28, "No space left on device"))
+        return original(self, step, tree)
+
+    monkeypatch.setattr(Checkpoints, "save", save)
+    run = tiny_run(tmp_path)
+    with pytest.raises(RunError, match="training ended at step 24, but"):
+        fit(tiny_learner(), tiny_data(), tiny_config(), run)
+    assert latest(run) == 20

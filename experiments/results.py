@@ -19,19 +19,27 @@ SOURCES = {
 
 
 def rows(folder: Path) -> list[str]:
-    """One row of the table for each result file, in the order of `SOURCES`."""
+    """One row of the table for each result file, in the order of `SOURCES`.
+
+    Raises:
+        ValueError: a result is of code that was never committed.
+    """
     table = [
         "| experiment | source's figure | test accuracy | seeds | hardware | time | command |",
         "| --- | --- | --- | ---: | --- | ---: | --- |",
     ]
-    records = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    records = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     order = list(SOURCES)
-    for record in sorted(records, key=lambda record: order.index(record["experiment"])):
-        name = record["experiment"]
+    for name, record in sorted(
+        records.items(), key=lambda item: order.index(item[1]["experiment"])
+    ):
+        commit = record["environment"]["git_commit"]
+        if commit is None or commit.endswith("-dirty"):
+            raise ValueError(f"{name}.json is of no commit but {commit}: run it from a clean tree")
         accuracy = record["test"]["accuracy"]
         minutes, seconds = divmod(round(record["seconds"]), 60)
         table.append(
-            f"| {name} | {SOURCES[name]} "
+            f"| {name} | {SOURCES[record['experiment']]} "
             f"| {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f} "
             f"| {len(accuracy['runs'])} "
             f"| {record['environment']['processor']} "

@@ -3,7 +3,7 @@
 Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
 overfitting", section 6.1.1, for the data and the regulariser.
 Command: python -m experiments.vision.mnist_mlp --seeds 3
-Known: 0.9848 ± 0.0004 over 3 seeds, trained together in 64 s on 2 cores of an AMD EPYC.
+Known: 0.9850 ± 0.0003 over 3 seeds, trained together in 44 s on 2 cores of an AMD EPYC.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,10 @@ FLOORS = [
 ]
 FLOOR = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 
-ALLOWED_SIDEWAYS = {("plots", "evaluation")}  # figures are drawn from its results
+ALLOWED_SIDEWAYS = {
+    ("plots", "evaluation"),  # figures are drawn from its results
+    ("backprop", "functional"),  # how a window slides is the same by hand
+}
 STRANGERS = {("models", "data"), ("data", "models")}  # though one stands above the other
 IMPORTED_ONCE = ["orbax", "tensorflow_datasets", "grain"]
 NAMES_OF_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}

@@ -2,51 +2,117 @@
 
 from dl_jax.functional.activations import (
     Activation,
+    elu,
     gelu,
+    leaky_relu,
     log_softmax,
     relu,
     sigmoid,
+    silu,
     softmax,
+    softplus,
     tanh,
 )
+from dl_jax.functional.attention import (
+    causal_mask,
+    dot_product_attention,
+    multi_head_attention,
+    padding_mask,
+)
 from dl_jax.functional.augmentation import random_flip, random_shift
-from dl_jax.functional.convolution import conv2d
-from dl_jax.functional.dense import dense
+from dl_jax.functional.broadcasting import broadcast_shapes, broadcast_tensors, expand_as
+from dl_jax.functional.convolution import conv2d, conv2d_transpose
+from dl_jax.functional.dense import dense, split_linear
+from dl_jax.functional.drop_norm import drop_norm
 from dl_jax.functional.dropout import dropout
+from dl_jax.functional.embedding import embed
 from dl_jax.functional.initializers import (
     Initializer,
     he_normal,
+    he_uniform,
     lecun_normal,
+    orthogonal,
+    xavier_normal,
     xavier_uniform,
     zeros,
 )
-from dl_jax.functional.losses import correct, cross_entropy, l2_loss
+from dl_jax.functional.losses import (
+    binary_cross_entropy,
+    correct,
+    cross_entropy,
+    huber_loss,
+    l2_loss,
+)
+from dl_jax.functional.normalization import batch_norm, group_norm, layer_norm, rms_norm
 from dl_jax.functional.pooling import avg_pool, global_avg_pool, max_pool
+from dl_jax.functional.positions import rotary_positions, sinusoidal_positions
+from dl_jax.functional.recurrent import (
+    Cell,
+    gru_cell,
+    lstm_cell,
+    reset_rnn_cell,
+    rnn_cell,
+    scan_cell,
+)
+from dl_jax.functional.sampling import multinomial
 from dl_jax.functional.standardization import standardize
 
 __all__ = [
     "Activation",
+    "Cell",
     "Initializer",
     "avg_pool",
+    "batch_norm",
+    "binary_cross_entropy",
+    "broadcast_shapes",
+    "broadcast_tensors",
+    "causal_mask",
     "conv2d",
+    "conv2d_transpose",
     "correct",
     "cross_entropy",
     "dense",
+    "dot_product_attention",
+    "drop_norm",
     "dropout",
+    "elu",
+    "embed",
+    "expand_as",
     "gelu",
     "global_avg_pool",
+    "group_norm",
+    "gru_cell",
     "he_normal",
+    "he_uniform",
+    "huber_loss",
     "l2_loss",
+    "layer_norm",
+    "leaky_relu",
     "lecun_normal",
     "log_softmax",
+    "lstm_cell",
     "max_pool",
+    "multi_head_attention",
+    "multinomial",
+    "orthogonal",
+    "padding_mask",
     "random_flip",
     "random_shift",
     "relu",
+    "reset_rnn_cell",
+    "rms_norm",
+    "rnn_cell",
+    "rotary_positions",
+    "scan_cell",
     "sigmoid",
+    "silu",
+    "sinusoidal_positions",
     "softmax",
+    "softplus",
+    "split_linear",
     "standardize",
     "tanh",
+    "xavier_normal",
     "xavier_uniform",
     "zeros",
 ]

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution of images."""
+"""Two-dimensional convolution of images, and its transpose."""
 
 from collections.abc import Sequence
 
@@ -60,10 +60,80 @@ def conv2d(
                 f"{size[axis] + sum(pads[axis])}: use a smaller kernel or more padding"
             )
     geometry = Geometry(size, window, stride, pads, dilation, groups)
-    kernel = kernel.astype(x.dtype)
-    if jax.sharding.get_abstract_mesh().manual_axes:
-        # Inside `shard_map` a custom derivative must be of the type of its operand: let both vary
-        # over the same mesh axes, and JAX sums the gradient of the one that did not.
-        x, kernel = x + jnp.zeros_like(kernel, shape=()), kernel + jnp.zeros_like(x, shape=())
-    y = family(geometry).convolve(x, kernel)
+    y = family(geometry).convolve(*_varying_alike(x, kernel.astype(x.dtype)))
     return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+
+
+def conv2d_transpose(
+    x: Float[Array, "batch height width in_channels"],
+    kernel: Float[Array, "kernel_height kernel_width kernel_in out_channels"],
+    bias: Float[Array, " out_channels"] | None = None,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | Sequence[int] = 1,
+) -> Float[Array, "batch out_height out_width out_channels"]:
+    """The transpose of a convolution: every pixel paints the kernel, the paintings are added up.
+
+    It enlarges an image by its stride, as the gradient of a strided convolution with respect to
+    its input does; it is that gradient, of `conv2d` with the kernel turned by 180 degrees and its
+    channels exchanged. With reach `r = (kernel - 1) dilation + 1`, the output has along each axis
+
+        "SAME"       size * stride
+        "VALID"      size * stride + max(r - stride, 0)
+        (p, q)       (size - 1) * stride + r - p - q
+
+    pixels: explicit padding is that of the convolution whose gradient this is, as in PyTorch.
+    Strings and the kernel are those of Flax's `ConvTranspose`.
+
+    Args:
+        x: images.
+        kernel: what each pixel paints.
+        bias: added to every pixel of its channel.
+        stride: distance in pixels between paintings.
+        padding: as for `conv2d`.
+        dilation: distance in pixels between a kernel's taps.
+
+    Raises:
+        ValueError: the channels do not fit, or padding leaves nothing of the output.
+
+    Source: Zeiler et al. (2010), "Deconvolutional networks"; Dumoulin and Visin (2016),
+    arXiv:1603.07285, chapter 4.
+    """
+    if kernel.shape[2] != x.shape[-1]:
+        raise ValueError(
+            f"a kernel of shape {kernel.shape} does not fit {x.shape[-1]} input channels: its "
+            f"third axis must be {x.shape[-1]}"
+        )
+    window, strides = (kernel.shape[0], kernel.shape[1]), as_pair("stride", stride)
+    dilations = as_pair("dilation", dilation)
+    reach = [(size - 1) * step + 1 for size, step in zip(window, dilations, strict=True)]
+    sizes = list(zip(x.shape[1:3], strides, reach, strict=True))
+    if padding == "SAME":
+        image = tuple(size * step for size, step, _ in sizes)
+    elif padding == "VALID":
+        image = tuple(size * step + max(r - step, 0) for size, step, r in sizes)
+    else:
+        pads = resolve_padding(padding, (0, 0), window, strides, dilations)
+        image = tuple(
+            (size - 1) * step + r - sum(pad)
+            for (size, step, r), pad in zip(sizes, pads, strict=True)
+        )
+    if min(image) < 1:
+        raise ValueError(f"padding {padding} leaves an output of {image} pixels")
+    pads = resolve_padding(padding, (image[0], image[1]), window, strides, dilations)
+    geometry = Geometry((image[0], image[1]), window, strides, pads, dilations, 1)
+    turned = jnp.flip(kernel.astype(x.dtype), (0, 1)).swapaxes(2, 3)
+    y = family(geometry).input_gradient(*_varying_alike(x, turned))
+    return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+
+
+def _varying_alike(x: Array, kernel: Array) -> tuple[Array, Array]:
+    """Both operands, varying over the same mesh axes.
+
+    Inside `shard_map` a custom derivative must be of the type of its operand: let both vary over
+    the same axes, and JAX sums the gradient of the one that did not.
+    """
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return x, kernel
+    return x + jnp.zeros_like(kernel, shape=()), kernel + jnp.zeros_like(x, shape=())

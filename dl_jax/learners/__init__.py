@@ -1,5 +1,6 @@
 """Learners: `(init, train_step, eval_step)`, and transformations that take one and give one."""
 
+from dl_jax.learners.by_hand import by_hand
 from dl_jax.learners.learner import Learner, TrainState
 from dl_jax.learners.many_runs import over_hyperparameters, over_seeds, product
 from dl_jax.learners.metrics import Metrics
@@ -11,6 +12,7 @@ __all__ = [
     "Learner",
     "Metrics",
     "TrainState",
+    "by_hand",
     "fully_sharded",
     "local_mesh",
     "over_hyperparameters",

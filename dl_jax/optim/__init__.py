@@ -1,14 +1,35 @@
-"""Optimizers as `optax.GradientTransformation`."""
+"""Optimizers and schedules, as `optax.GradientTransformation`."""
 
 from dl_jax.optim.by_path import by_path, freeze, frozen, only
 from dl_jax.optim.configured import OptimizerConfig, make_optimizer, make_schedule
+from dl_jax.optim.optimizers import adam, adamw, momentum, nesterov, rmsprop, sgd
+from dl_jax.optim.schedules import (
+    Schedule,
+    constant,
+    cosine,
+    one_cycle,
+    step_decay,
+    warmup_cosine,
+)
 
 __all__ = [
     "OptimizerConfig",
+    "Schedule",
+    "adam",
+    "adamw",
     "by_path",
+    "constant",
+    "cosine",
     "freeze",
     "frozen",
     "make_optimizer",
     "make_schedule",
+    "momentum",
+    "nesterov",
+    "one_cycle",
     "only",
+    "rmsprop",
+    "sgd",
+    "step_decay",
+    "warmup_cosine",
 ]

@@ -3,17 +3,34 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import jax.numpy as jnp
 import optax
 
 from dl_jax.errors import check_choice, check_range
 from dl_jax.optim.by_path import only
+from dl_jax.optim.optimizers import (
+    adaptive_moments,
+    descent,
+    heavy_ball,
+    plain,
+    root_mean_square,
+)
+from dl_jax.optim.schedules import Schedule, constant, warmup_cosine
+
+RULES = {
+    "adam": adaptive_moments(0.9, 0.999, 1e-8),
+    "momentum": heavy_ball(0.9),
+    "nesterov": heavy_ball(0.9, look_ahead=True),
+    "rmsprop": root_mean_square(0.9, 1e-8),
+    "sgd": plain(),
+}
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
     """How gradients become updates."""
 
-    optimizer: Literal["adam", "momentum", "sgd"] = "adam"
+    optimizer: Literal["adam", "momentum", "nesterov", "rmsprop", "sgd"] = "adam"
     """Update rule."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
@@ -27,7 +44,7 @@ class OptimizerConfig:
     """Norm to which longer gradients are shortened; 0 is never."""
 
     def __post_init__(self) -> None:
-        check_choice("optimizer", self.optimizer, ("adam", "momentum", "sgd"))
+        check_choice("optimizer", self.optimizer, RULES)
         check_choice("schedule", self.schedule, ("constant", "cosine"))
         check_range("learning_rate", self.learning_rate, low=0, exclusive_low=True, high=1e6)
         check_range("warmup", self.warmup, low=0, high=1, exclusive_high=True)
@@ -35,39 +52,25 @@ class OptimizerConfig:
         check_range("clip_norm", self.clip_norm, low=0, high=1e9)
 
 
-def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
-    """The learning rate as a function of the step.
-
-    Source: Loshchilov and Hutter (2016), arXiv:1608.03983, equation 5, for the cosine.
-    """
-    rise = round(config.warmup * total_steps)
-    rest = max(1, total_steps - rise)
+def make_schedule(config: OptimizerConfig, total_steps: int) -> Schedule:
+    """The learning rate as a function of the step."""
+    rise = min(round(config.warmup * total_steps), total_steps - 1)
     if config.schedule == "cosine":
-        after = optax.cosine_decay_schedule(config.learning_rate, rest)
-    else:
-        after = optax.constant_schedule(config.learning_rate)
+        return warmup_cosine(config.learning_rate, total_steps, rise)
     if rise == 0:
-        return after
-    return optax.join_schedules(
-        [optax.linear_schedule(0.0, config.learning_rate, rise), after], [rise]
-    )
+        return constant(config.learning_rate)
+    return lambda step: config.learning_rate * jnp.minimum(1, step / rise)
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
-    """Clipping, then the update rule, then decay of the kernels, then the learning rate.
-
-    Source: Loshchilov and Hutter (2017), arXiv:1711.05101, for decoupled decay.
-    """
-    rules = {
-        "adam": optax.scale_by_adam,
-        "momentum": lambda: optax.trace(decay=0.9),
-        "sgd": optax.identity,
-    }
-    parts = [rules[config.optimizer]()]
-    if config.clip_norm > 0:
-        parts.insert(0, optax.clip_by_global_norm(config.clip_norm))
-    if config.weight_decay > 0:
+    """Clipping, then the update rule, with the kernels decaying beside it."""
+    optimizer = descent(
+        RULES[config.optimizer],
+        make_schedule(config, total_steps),
+        weight_decay=config.weight_decay,
         # Needless where there are no kernels, as in a group of biases.
-        kernels = only(".*kernel", needed=False)
-        parts.append(optax.add_decayed_weights(config.weight_decay, mask=kernels))
-    return optax.chain(*parts, optax.scale_by_learning_rate(make_schedule(config, total_steps)))
+        mask=only(".*kernel", needed=False),
+    )
+    if config.clip_norm == 0:
+        return optimizer
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)

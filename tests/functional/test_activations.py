@@ -7,7 +7,18 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from dl_jax.functional import gelu, log_softmax, relu, sigmoid, softmax, tanh
+from dl_jax.functional import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
 
 GRID = np.concatenate([np.linspace(-6, 6, 101), [-40.0, 40.0]]).astype(np.float32)
 EXTREME = jnp.array([-1e30, -1e4, -100.0, 0.0, 100.0, 1e4, 1e30])
@@ -16,6 +27,10 @@ ELEMENTWISE = {
     "tanh": (tanh, np.tanh),
     "sigmoid": (sigmoid, scipy.special.expit),
     "gelu": (gelu, lambda x: x * scipy.stats.norm.cdf(x)),
+    "leaky_relu": (leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x)),
+    "elu": (elu, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))),
+    "softplus": (softplus, lambda x: np.logaddexp(x, 0)),
+    "silu": (silu, lambda x: x * scipy.special.expit(x)),
 }
 each = pytest.mark.parametrize(("function", "reference"), ELEMENTWISE.values(), ids=ELEMENTWISE)
 
@@ -49,6 +64,24 @@ def test_type_and_shape_are_kept(function, reference, dtype):
     np.testing.assert_allclose(
         y.astype(jnp.float32), reference(np.asarray(x, np.float64)), rtol=0.03, atol=0.01
     )
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "elu", "softplus", "silu"])
+def test_value_and_gradient_are_those_of_torch(name):
+    torch = pytest.importorskip("torch")
+    function = ELEMENTWISE[name][0]
+    x = torch.tensor(GRID[GRID != 0], requires_grad=True)
+    y = getattr(torch.nn.functional, name)(x)
+    y.sum().backward()
+    ours = jnp.asarray(GRID[GRID != 0])
+    np.testing.assert_allclose(function(ours), y.detach(), rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(jax.vmap(jax.grad(function))(ours), x.grad, rtol=1e-5, atol=2e-6)
+
+
+def test_slopes_can_be_chosen():
+    x = jnp.array([-2.0, 3.0])
+    np.testing.assert_allclose(leaky_relu(x, negative_slope=0.2), [-0.4, 3])
+    np.testing.assert_allclose(elu(x, alpha=2.0), [2 * np.expm1(-2), 3], rtol=1e-6)
 
 
 def test_relu_has_no_slope_at_zero():

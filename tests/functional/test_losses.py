@@ -7,7 +7,13 @@ import optax
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from dl_jax.functional import correct, cross_entropy, l2_loss
+from dl_jax.functional import (
+    binary_cross_entropy,
+    correct,
+    cross_entropy,
+    huber_loss,
+    l2_loss,
+)
 
 RNG = np.random.default_rng(0)
 LOGITS = jnp.asarray(3 * RNG.normal(size=(6, 5)), jnp.float32)
@@ -137,6 +143,44 @@ def test_l2_loss_is_half_the_squared_distance():
     gradient = jax.grad(lambda x: l2_loss(x, targets).sum())(LOGITS)
     close(gradient, LOGITS - targets)
     assert jnp.all(l2_loss(targets, targets) == 0)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_binary_cross_entropy_is_that_of_torch(size):
+    torch = pytest.importorskip("torch")
+    targets = jnp.asarray(RNG.uniform(size=(6, 5)), jnp.float32).round(1)
+    x = torch.tensor(np.asarray(size * LOGITS), requires_grad=True)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        x, torch.tensor(np.asarray(targets)), reduction="none"
+    )
+    expected.sum().backward()
+    close(binary_cross_entropy(size * LOGITS, targets), expected.detach())
+    gradient = jax.grad(lambda x: binary_cross_entropy(x, targets).sum())(size * LOGITS)
+    close(gradient, x.grad)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int32, np.float32])
+def test_binary_targets_may_be_of_any_type(dtype):
+    logits = jnp.array([2.0, -1.0, jnp.nan])
+    targets, mask = jnp.asarray(np.array([1, 0, 1]), dtype), jnp.array([1, 1, 0])
+    losses = binary_cross_entropy(logits, targets, mask=mask)
+    close(losses, [np.log1p(np.exp(-2)), np.log1p(np.exp(-1)), 0])
+    gradient = jax.grad(lambda x: binary_cross_entropy(x, targets, mask=mask).sum())(logits)
+    close(gradient, [1 / (1 + np.exp(-2)) - 1, 1 / (1 + np.exp(1)), 0])
+
+
+@pytest.mark.parametrize("delta", [0.5, 1.0, 3.0])
+def test_huber_loss_is_that_of_torch(delta):
+    torch = pytest.importorskip("torch")
+    targets = jnp.asarray(RNG.normal(size=(6, 5)), jnp.float32)
+    x = torch.tensor(np.asarray(LOGITS), requires_grad=True)
+    expected = torch.nn.functional.huber_loss(
+        x, torch.tensor(np.asarray(targets)), reduction="none", delta=delta
+    ).sum(-1)
+    expected.sum().backward()
+    close(huber_loss(LOGITS, targets, delta=delta), expected.detach())
+    gradient = jax.grad(lambda x: huber_loss(x, targets, delta=delta).sum())(LOGITS)
+    close(gradient, x.grad)
 
 
 def test_correct_is_the_accuracy_of_scikit_learn():

@@ -1,0 +1,5 @@
+"""A reverse-mode tape over NumPy arrays, small enough to be read in one sitting."""
+
+from dl_jax.autograd.tape import Tensor, no_grad
+
+__all__ = ["Tensor", "no_grad"]

@@ -1,0 +1,299 @@
+"""Reverse-mode automatic differentiation on a tape of NumPy operations.
+
+Every operation makes a `Tensor` that remembers what it was made from and how to send a cotangent
+back there. `backward` walks this graph from the result to the leaves and adds up what arrives.
+
+Source: Linnainmaa (1970); Baydin et al. (2018), arXiv:1502.05767, section 3.2.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias, Union
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Array: TypeAlias = Any  # an array, or the number that numpy makes of one without axes
+Value: TypeAlias = Union["Tensor", Array, float, int]
+Axes: TypeAlias = int | tuple[int, ...] | None
+Pullback: TypeAlias = Callable[[Array], Array]
+"""From the cotangent of a result to that of one of its sources."""
+
+SPENT = "a second use of a graph that backward gave up: compute its tensors again"
+_recording = [True]
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """While entered, results remember nothing: they are constants."""
+    _recording.append(False)
+    try:
+        yield
+    finally:
+        _recording.pop()
+
+
+class Tensor:
+    """An array that knows where it came from.
+
+    Attributes:
+        value: the array.
+        grad: after `backward`, the derivative of its result with respect to this tensor; None
+            before, and where nothing depends on it.
+        requires_grad: whether derivatives flow to it.
+    """
+
+    __array_priority__ = 1000  # numpy leaves `array + tensor` to the tensor
+
+    def __init__(self, value: Any, *, requires_grad: bool = False) -> None:
+        """A leaf: a constant, or with `requires_grad` a variable."""
+        self.value = np.asarray(value)
+        self.requires_grad = requires_grad
+        self.grad: Array | None = None
+        self._sources: tuple[tuple[Tensor, Pullback], ...] = ()
+        self._spent = False
+        if requires_grad and not np.issubdtype(self.value.dtype, np.floating):
+            raise TypeError(
+                f"a tensor of type {self.value.dtype} has no derivative: give it floating-point "
+                "numbers"
+            )
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.value!r}{', requires_grad=True' if self.requires_grad else ''})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self.value.shape
+
+    # The way back.
+
+    def backward(self, cotangent: Array | None = None) -> None:
+        """Add to the `grad` of every tensor that this one depends on.
+
+        The graph is given up on the way, so that its memory is free afterwards.
+
+        Args:
+            cotangent: derivative of what is wanted with respect to this tensor; 1 where None, for
+                which this must be a single number.
+
+        Raises:
+            RuntimeError: nothing here requires a derivative; the graph was used up, or has a cycle.
+            ValueError: the cotangent has another shape, or is missing for more than one number.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward from a constant: nothing that made it requires a gradient")
+        if cotangent is None:
+            if self.value.size != 1:
+                raise ValueError(
+                    f"backward from a tensor of shape {self.shape} needs a cotangent of that shape"
+                )
+            cotangent = np.ones_like(self.value)
+        cotangent = np.asarray(cotangent, self.value.dtype)
+        if cotangent.shape != self.shape:
+            raise ValueError(f"the cotangent has shape {cotangent.shape}, expected {self.shape}")
+        cotangents = {id(self): cotangent}
+        for tensor in _ordered(self):
+            g = cotangents.pop(id(tensor))
+            tensor.grad = g if tensor.grad is None else tensor.grad + g
+            for source, pullback in tensor._sources:
+                contribution = pullback(g)
+                before = cotangents.get(id(source))
+                cotangents[id(source)] = contribution if before is None else before + contribution
+            if tensor._sources:
+                tensor._sources, tensor._spent = (), True
+
+    # Arithmetic.
+
+    def __add__(self, other: Value) -> "Tensor":
+        a, b = self, _tensor(other)
+        return _result(a.value + b.value, (a, lambda g: g), (b, lambda g: g))
+
+    def __mul__(self, other: Value) -> "Tensor":
+        a, b = self, _tensor(other)
+        return _result(a.value * b.value, (a, lambda g: g * b.value), (b, lambda g: g * a.value))
+
+    def __truediv__(self, other: Value) -> "Tensor":
+        a, b = self, _tensor(other)
+        y = a.value / b.value
+        return _result(y, (a, lambda g: g / b.value), (b, lambda g: -g * y / b.value))
+
+    def __pow__(self, exponent: Value) -> "Tensor":
+        a, b = self, _tensor(exponent)
+        y = a.value**b.value
+        to_base: Pullback = lambda g: g * b.value * a.value ** (b.value - 1)  # noqa: E731
+        return _result(y, (a, to_base), (b, lambda g: g * y * np.log(a.value)))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self) -> "Tensor":
+        return _result(-self.value, (self, lambda g: -g))
+
+    def __sub__(self, other: Value) -> "Tensor":
+        return self + -_tensor(other)
+
+    def __rsub__(self, other: Value) -> "Tensor":
+        return _tensor(other) + -self
+
+    def __rtruediv__(self, other: Value) -> "Tensor":
+        return _tensor(other) / self
+
+    def __rpow__(self, base: Value) -> "Tensor":
+        return _tensor(base) ** self
+
+    def __matmul__(self, other: Value) -> "Tensor":
+        """Products of matrices in the last two axes, the others broadcast; vectors as in numpy."""
+        a, b = self, _tensor(other)
+        if a.value.ndim == 0 or b.value.ndim == 0:
+            raise ValueError("a matrix product needs at least one axis on each side, use * instead")
+        y = a.value @ b.value
+        # A vector is a row on the left and a column on the right; the product lacks that axis.
+        rows = a.value[None, :] if a.value.ndim == 1 else a.value
+        columns = b.value[:, None] if b.value.ndim == 1 else b.value
+
+        def matrix(g: Array) -> Array:
+            g = g[..., None] if b.value.ndim == 1 else g
+            return g[..., None, :] if a.value.ndim == 1 else g
+
+        def to_a(g: Array) -> Array:
+            back = matrix(g) @ columns.swapaxes(-1, -2)
+            return back[..., 0, :] if a.value.ndim == 1 else back
+
+        def to_b(g: Array) -> Array:
+            back = rows.swapaxes(-1, -2) @ matrix(g)
+            return back[..., 0] if b.value.ndim == 1 else back
+
+        return _result(y, (a, to_a), (b, to_b))
+
+    # Element by element.
+
+    def exp(self) -> "Tensor":
+        """Exponential; its derivative is itself."""
+        y = np.exp(self.value)
+        return _result(y, (self, lambda g: g * y))
+
+    def log(self) -> "Tensor":
+        """Natural logarithm."""
+        return _result(np.log(self.value), (self, lambda g: g / self.value))
+
+    def relu(self) -> "Tensor":
+        """`max(x, 0)`, with derivative 0 at 0."""
+        return _result(np.maximum(self.value, 0), (self, lambda g: g * (self.value > 0)))
+
+    def tanh(self) -> "Tensor":
+        """Hyperbolic tangent."""
+        y = np.tanh(self.value)
+        return _result(y, (self, lambda g: g * (1 - y**2)))
+
+    def sigmoid(self) -> "Tensor":
+        """`1 / (1 + exp(-x))`, by way of tanh, which does not overflow."""
+        y = 0.5 * (1 + np.tanh(0.5 * self.value))
+        return _result(y, (self, lambda g: g * y * (1 - y)))
+
+    # Along axes.
+
+    def sum(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
+        """Sum over `axis`, over all where None."""
+        y = self.value.sum(axis, keepdims=keepdims)
+        return _result(y, (self, lambda g: _kept(g, axis, keepdims, self) + np.zeros(self.shape)))
+
+    def mean(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
+        """Mean over `axis`, over all where None."""
+        total = self.sum(axis, keepdims=keepdims)
+        return total * (max(1, total.value.size) / max(1, self.value.size))
+
+    def max(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
+        """Maximum over `axis`; equal maxima share the derivative."""
+        y = self.value.max(axis, keepdims=True)
+        chosen = self.value == y
+        share = chosen / chosen.sum(axis, keepdims=True)
+        value = y if keepdims else self.value.max(axis)
+        return _result(value, (self, lambda g: share * _kept(g, axis, keepdims, self)))
+
+    def reshape(self, *shape: int) -> "Tensor":
+        """The same numbers under another shape."""
+        return _result(self.value.reshape(shape), (self, lambda g: g.reshape(self.shape)))
+
+    def transpose(self, *axes: int) -> "Tensor":
+        """Axes in another order, in the reverse one where none is given."""
+        order = axes or tuple(reversed(range(self.value.ndim)))
+        back = tuple(int(i) for i in np.argsort([axis % self.value.ndim for axis in order]))
+        return _result(self.value.transpose(order), (self, lambda g: g.transpose(back)))
+
+    def __getitem__(self, index: Any) -> "Tensor":
+        """Elements chosen as numpy does; one chosen twice gets the sum of both derivatives."""
+
+        def back(g: Array) -> Array:
+            whole = np.zeros_like(self.value)
+            np.add.at(whole, index, g)
+            return whole
+
+        return _result(self.value[index], (self, back))
+
+
+def _tensor(value: Value) -> Tensor:
+    return value if isinstance(value, Tensor) else Tensor(value)
+
+
+def _result(value: ArrayLike, *sources: tuple[Tensor, Pullback]) -> Tensor:
+    """A tensor made from others; of those, it remembers the ones that require a derivative."""
+    for source, _ in sources:
+        if source._spent:
+            raise RuntimeError(SPENT)
+    result = Tensor(value)
+    if _recording[-1]:
+        needed = [(s, pullback) for s, pullback in sources if s.requires_grad]
+        result._sources = tuple((s, _unbroadcast(pullback, s)) for s, pullback in needed)
+        result.requires_grad = bool(result._sources)
+    return result
+
+
+def _unbroadcast(pullback: Pullback, source: Tensor) -> Pullback:
+    """`pullback`, followed by the sum over the axes along which its source was stretched."""
+
+    def back(g: Array) -> Array:
+        g = pullback(g)
+        if g.shape == source.shape:
+            return g
+        g = g.sum(tuple(range(g.ndim - source.value.ndim)))
+        stretched = tuple(i for i, n in enumerate(source.shape) if n == 1 and g.shape[i] != 1)
+        return g.sum(stretched, keepdims=True)
+
+    return back
+
+
+def _kept(g: Array, axis: Axes, keepdims: bool, source: Tensor) -> Array:
+    """A cotangent of a reduced tensor with the reduced axes put back, of length 1."""
+    if keepdims:
+        return g
+    axes: Sequence[int] = range(source.value.ndim) if axis is None else np.atleast_1d(axis).tolist()
+    return np.expand_dims(g, tuple(axes))
+
+
+def _ordered(root: Tensor) -> list[Tensor]:
+    """All tensors that `root` depends on, each before those that it was made from.
+
+    A stack of our own instead of recursion: a graph may be deeper than Python's stack.
+    """
+    if root._spent:
+        raise RuntimeError(SPENT)
+    finished: list[Tensor] = []
+    state = {id(root): "open"}
+    stack = [(root, iter(root._sources))]
+    while stack:
+        tensor, sources = stack[-1]
+        for source, _ in sources:
+            if source._spent:
+                raise RuntimeError(SPENT)
+            seen = state.get(id(source))
+            if seen == "open":
+                raise RuntimeError("the graph has a cycle: a tensor was made from itself")
+            if seen is None:
+                state[id(source)] = "open"
+                stack.append((source, iter(source._sources)))
+                break
+        else:
+            state[id(tensor)] = "done"
+            finished.append(tensor)
+            stack.pop()
+    return finished[::-1]

@@ -1,0 +1,58 @@
+"""Backpropagation by hand: forward-and-backward pairs, derived in docs/backprop.md.
+
+Each pair is what `jax.custom_vjp` takes (`differentiable`), and a chain of them trains a network
+without automatic differentiation (`chain`, `mean_loss`).
+"""
+
+from dl_jax.backprop.activations import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
+from dl_jax.backprop.dense import dense, embed, flatten
+from dl_jax.backprop.losses import binary_cross_entropy, cross_entropy, huber_loss, l2_loss
+from dl_jax.backprop.normalization import batch_norm, dropout, layer_norm
+from dl_jax.backprop.pair import Pair, chain, differentiable, mean_loss
+from dl_jax.backprop.sequences import attention, lstm, rnn
+from dl_jax.backprop.windows import avg_pool, conv2d, conv2d_transpose, max_pool
+
+__all__ = [
+    "Pair",
+    "attention",
+    "avg_pool",
+    "batch_norm",
+    "binary_cross_entropy",
+    "chain",
+    "conv2d",
+    "conv2d_transpose",
+    "cross_entropy",
+    "dense",
+    "differentiable",
+    "dropout",
+    "elu",
+    "embed",
+    "flatten",
+    "gelu",
+    "huber_loss",
+    "l2_loss",
+    "layer_norm",
+    "leaky_relu",
+    "log_softmax",
+    "lstm",
+    "max_pool",
+    "mean_loss",
+    "relu",
+    "rnn",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]

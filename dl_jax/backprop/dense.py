@@ -1,0 +1,62 @@
+"""The affine map, and the lookup that is one in disguise."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from dl_jax.backprop.pair import Pair
+
+
+def dense() -> Pair:
+    """`y = x W + b`.
+
+    dx = g W^T        dW = x^T g        db = sum of g over the batch
+    """
+
+    def forward(
+        x: Float[Array, "... features_in"],
+        kernel: Float[Array, "features_in features_out"],
+        bias: Float[Array, " features_out"],
+    ) -> tuple[Array, tuple[Array, Array]]:
+        y = x @ kernel
+        return y + jnp.broadcast_to(bias, y.shape), (x, kernel)
+
+    def backward(
+        residuals: tuple[Array, Array], g: Float[Array, "... features_out"]
+    ) -> tuple[Array, Array, Array]:
+        x, kernel = residuals
+        rows, cotangents = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
+        return g @ kernel.T, rows.T @ cotangents, cotangents.sum(0)
+
+    return Pair(forward, backward, ("kernel", "bias"))
+
+
+def embed() -> Pair:
+    """`y = E[i]`: a dense layer on one-hot vectors, without the zeros.
+
+    dE[v] = sum of g over the places where i = v
+    """
+
+    def forward(
+        indices: Int[Array, "..."], embedding: Float[Array, "vocabulary features"]
+    ) -> tuple[Array, tuple[Array, Array]]:
+        return embedding[indices], (indices, jnp.zeros_like(embedding))
+
+    def backward(
+        residuals: tuple[Array, Array], g: Float[Array, "... features"]
+    ) -> tuple[None, Array]:
+        indices, zeros = residuals
+        return None, zeros.at[indices].add(g)
+
+    return Pair(forward, backward, ("embedding",))
+
+
+def flatten() -> Pair:
+    """All axes but the first joined into one; backward, taken apart again."""
+
+    def forward(x: Float[Array, "batch ..."]) -> tuple[Array, Array]:
+        return x.reshape(x.shape[0], -1), jnp.zeros((0, *x.shape[1:]), x.dtype)
+
+    def backward(example: Array, g: Float[Array, "batch features"]) -> tuple[Array]:
+        return (g.reshape(-1, *example.shape[1:]),)
+
+    return Pair(forward, backward)

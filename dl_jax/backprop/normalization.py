@@ -1,0 +1,88 @@
+"""Normalization and dropout."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from dl_jax.backprop.pair import Pair
+from dl_jax.types import PRNGKey
+
+
+def batch_norm(epsilon: float = 1e-5) -> Pair:
+    """`y = scale x^ + bias`, `x^ = (x - mean) / sqrt(var + epsilon)`, over all axes but the last.
+
+        dbias = sum g        dscale = sum g x^
+        dx = scale / sqrt(var + epsilon) (g - mean(g) - x^ mean(g x^))
+
+    Mean and variance depend on x too: that takes from g what would only shift or stretch the batch,
+    for such a change has no effect on y.
+    """
+
+    def forward(
+        x: Float[Array, "batch *pixels channels"],
+        scale: Float[Array, " channels"],
+        bias: Float[Array, " channels"],
+    ) -> tuple[Array, tuple[Array, Array, Array]]:
+        axes = tuple(range(x.ndim - 1))
+        centred = x - x.mean(axes, keepdims=True)
+        inverse = 1 / jnp.sqrt((centred**2).mean(axes, keepdims=True) + epsilon)
+        normalized = centred * inverse
+        y = normalized * _along(scale, x) + _along(bias, x)
+        return y, (normalized, inverse, _along(scale, x))
+
+    def backward(residuals: tuple[Array, Array, Array], g: Array) -> tuple[Array, Array, Array]:
+        normalized, inverse, scale = residuals
+        axes = tuple(range(g.ndim - 1))
+        stretch = (g * normalized).mean(axes, keepdims=True)
+        dx = scale * inverse * (g - g.mean(axes, keepdims=True) - normalized * stretch)
+        return dx, (g * normalized).sum(axes), g.sum(axes)
+
+    return Pair(forward, backward, ("scale", "bias"))
+
+
+def layer_norm(epsilon: float = 1e-6) -> Pair:
+    """As `batch_norm`, but over the last axis of each example.
+
+    The scale now varies along the axis of the statistics, so it belongs under the means:
+
+        dx = (h - mean(h) - x^ mean(h x^)) / sqrt(var + epsilon)    with h = scale g
+    """
+
+    def forward(
+        x: Float[Array, "... features"],
+        scale: Float[Array, " features"],
+        bias: Float[Array, " features"],
+    ) -> tuple[Array, tuple[Array, Array, Array]]:
+        centred = x - x.mean(-1, keepdims=True)
+        inverse = 1 / jnp.sqrt((centred**2).mean(-1, keepdims=True) + epsilon)
+        normalized = centred * inverse
+        y = normalized * _along(scale, x) + _along(bias, x)
+        return y, (normalized, inverse, _along(scale, x))
+
+    def backward(residuals: tuple[Array, Array, Array], g: Array) -> tuple[Array, Array, Array]:
+        normalized, inverse, scale = residuals
+        h = scale * g
+        stretch = (h * normalized).mean(-1, keepdims=True)
+        dx = inverse * (h - h.mean(-1, keepdims=True) - normalized * stretch)
+        axes = tuple(range(g.ndim - 1))
+        return dx, (g * normalized).sum(axes), g.sum(axes)
+
+    return Pair(forward, backward, ("scale", "bias"))
+
+
+def dropout(rate: float) -> Pair:
+    """`y = m x / (1 - rate)` with a random mask m, operands `(x, key)`; `dx = m g / (1 - rate)`."""
+
+    def forward(x: Array, key: PRNGKey) -> tuple[Array, Array]:
+        factor = jax.random.bernoulli(key, 1 - rate, x.shape).astype(x.dtype) / (1 - rate)
+        return factor * x, factor
+
+    def backward(factor: Array, g: Array) -> tuple[Array, None]:
+        return factor * g, None
+
+    return Pair(forward, backward)
+
+
+def _along(vector: Array, x: Array) -> Array:
+    """A vector of channels with axes of length 1 in front, as many as `x` has."""
+    return vector.reshape(*[1] * (x.ndim - 1), -1)

@@ -1,0 +1,68 @@
+"""Named curves in one panel."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from dl_jax.plots.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    SMALL_SIZE,
+    VERMILLION,
+    dress,
+    new_figure,
+)
+
+COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK)
+STYLES = ("-", "--", ":", "-.")
+Curve = tuple[Float[np.ndarray, " points"], Float[np.ndarray, "runs points"]]
+
+
+def named_lines(
+    curves: Mapping[str, Curve],
+    *,
+    x: str,
+    y: str,
+    log_scale: bool = False,
+    points: tuple[np.ndarray, np.ndarray] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Curves told apart by colour and stroke, each the mean of its runs with a band around it.
+
+    The band is ± one standard deviation (of a sample). Where curves coincide, the later ones are
+    drawn thinner, so that all can be seen.
+
+    Args:
+        curves: name to abscissae and the ordinates of each run.
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
+        log_scale: whether the vertical axis is logarithmic.
+        points: abscissae and ordinates of single observations, drawn behind the curves.
+        title: above the panel.
+    """
+    figure = new_figure(6.8, 4.3, title)
+    axes = figure.subplots()
+    dress(axes, x=x, y=y)
+    if points is not None:
+        axes.scatter(*points, s=9, color=INK, alpha=0.35, linewidths=0, label="observations")
+    widths = np.linspace(3.6, 1.4, len(curves)) if len(curves) > 1 else [1.8]
+    for index, (name, (at, values)) in enumerate(curves.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        mean = values.mean(0)
+        axes.plot(
+            at, mean, color=colour, linestyle=STYLES[index % len(STYLES)],
+            linewidth=widths[index], label=name,
+        )  # fmt: skip
+        if len(values) > 1:
+            spread = values.std(0, ddof=1)
+            axes.fill_between(at, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+    if log_scale:
+        axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=SMALL_SIZE)
+    return figure

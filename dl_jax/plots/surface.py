@@ -1,0 +1,71 @@
+"""Functions of two variables, and the ways down them."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from dl_jax.plots.style import (
+    FAINT,
+    INK,
+    LABEL_SIZE,
+    SEQUENTIAL,
+    SMALL_SIZE,
+    VERMILLION,
+    dress,
+    new_figure,
+)
+
+Field = Callable[[Float[np.ndarray, "..."], Float[np.ndarray, "..."]], Float[np.ndarray, "..."]]
+
+
+def paths_on_contours(
+    function: Field,
+    extent: tuple[float, float, float, float],
+    paths: Mapping[str, Float[np.ndarray, "points 2"]],
+    minima: Float[np.ndarray, "count 2"],
+    *,
+    title: str | None = None,
+) -> Figure:
+    """One panel for each path, over the contours of the function, on a logarithmic scale.
+
+    Args:
+        function: of two arrays of one shape.
+        extent: `(x_min, x_max, y_min, y_max)`.
+        paths: name to the points that were visited, in order.
+        minima: where the function is smallest.
+        title: above all panels.
+    """
+    columns = min(3, len(paths))
+    rows = -(-len(paths) // columns)
+    figure = new_figure(3.5 * columns + 0.8, 3.2 * rows + 0.5, title)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    x, y = np.meshgrid(np.linspace(*extent[:2], 240), np.linspace(*extent[2:], 240))
+    values = np.asarray(function(x, y))
+    values = values - values.min() + 1e-2
+    levels = np.geomspace(values.min(), values.max(), 22)
+    norm = LogNorm(values.min(), values.max())
+    shades = None
+    for axes, (name, path) in zip(panels.flat, paths.items(), strict=False):
+        shades = axes.contourf(x, y, values, levels, cmap=SEQUENTIAL, norm=norm)
+        axes.contour(x, y, values, levels, colors="white", linewidths=0.3)
+        dress(axes, title=name, grid=False)
+        axes.plot(
+            path[:, 0], path[:, 1], color=VERMILLION, linewidth=1.4, marker="o", markersize=2.2
+        )
+        axes.plot(*path[0], marker="s", color="white", markeredgecolor=INK, markersize=7)
+        axes.plot(
+            minima[:, 0], minima[:, 1], linestyle="none", marker="*", color="#FFD700",
+            markeredgecolor=INK, markersize=12,
+        )  # fmt: skip
+        axes.set(xlim=extent[:2], ylim=extent[2:])
+    for axes in panels.flat[len(paths) :]:
+        axes.set_visible(False)
+    if shades is not None:
+        bar = figure.colorbar(shades, ax=panels, fraction=0.03, pad=0.02, format="%.3g")
+        bar.set_label("above the minimum", fontsize=LABEL_SIZE, color=INK)
+        bar.ax.tick_params(labelsize=SMALL_SIZE)
+    figure.supxlabel("square: start   star: minimum", fontsize=SMALL_SIZE, color=FAINT)
+    return figure

@@ -1,0 +1,150 @@
+"""Gradient descent on functions of two variables: the paths of all optimizers, side by side.
+
+Nothing is learned here: the parameters are a point in the plane, the loss its height.
+Command: python -m experiments.basics.optimize_surface --surface rosenbrock
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dl_jax import optim, plots
+from dl_jax.errors import check_choice, check_range
+from dl_jax.training import RunOptions, launch, open_run, save_figures, write_result
+
+
+class Surface(NamedTuple):
+    """A function of two variables, where it is looked at, where descent starts, and its minima."""
+
+    height: Callable
+    extent: tuple[float, float, float, float]
+    start: tuple[float, float]
+    minima: tuple[tuple[float, float], ...]
+
+
+SURFACES = {
+    "rosenbrock": Surface(  # Rosenbrock (1960): a bent valley with a flat bottom
+        lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2,
+        (-2.0, 2.0, -1.0, 3.0), (-1.4, 2.2), ((1.0, 1.0),),
+    ),
+    "himmelblau": Surface(  # Himmelblau (1972): four minima
+        lambda x, y: (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2,
+        (-5.0, 5.0, -5.0, 5.0), (-0.5, -1.2),
+        ((3.0, 2.0), (-2.805118, 3.131312), (-3.779310, -3.283186), (3.584428, -1.848126)),
+    ),
+    "beale": Surface(  # Beale (1958): steep walls around a plain
+        lambda x, y: (1.5 - x + x * y) ** 2
+        + (2.25 - x + x * y**2) ** 2
+        + (2.625 - x + x * y**3) ** 2,
+        (-1.0, 4.0, -1.5, 1.5), (0.8, 1.2), ((3.0, 0.5),),
+    ),
+    "ravine": Surface(  # a quadratic, a hundred times as steep one way as the other
+        lambda x, y: 0.5 * (x**2 + 100 * y**2), (-2.0, 2.0, -1.0, 1.0), (-1.7, 0.7), ((0.0, 0.0),),
+    ),
+    "rastrigin": Surface(  # Rastrigin (1974): a bowl of many pits
+        lambda x, y: 20 + x**2 + y**2 - 10 * (jnp.cos(2 * jnp.pi * x) + jnp.cos(2 * jnp.pi * y)),
+        (-3.0, 3.0, -3.0, 3.0), (-1.7, 2.3), ((0.0, 0.0),),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """Optimizers on a surface."""
+
+    surface: str = "rosenbrock"
+    """`rosenbrock`, `himmelblau`, `beale`, `ravine` or `rastrigin`."""
+    steps: int = 400
+    """Updates of each optimizer."""
+    sgd: float = 1e-3
+    """Learning rate of plain gradient descent."""
+    momentum: float = 2e-4
+    """Learning rate of momentum and of Nesterov's momentum."""
+    adaptive: float = 5e-2
+    """Learning rate of rmsprop, adam and adamw, whose steps have about this length."""
+    clip_norm: float = 100.0
+    """Norm to which longer gradients are shortened, for surfaces with walls."""
+    run: RunOptions = RunOptions()
+
+    def __post_init__(self) -> None:
+        check_choice("surface", self.surface, SURFACES)
+        check_range("steps", self.steps, low=1)
+        for name in ("sgd", "momentum", "adaptive", "clip_norm"):
+            check_range(name, getattr(self, name), low=0, exclusive_low=True)
+
+
+def descend(height, start, optimizer: optax.GradientTransformation, steps: int):
+    """The points visited, `[steps + 1, 2]`."""
+
+    def step(carry, _):
+        point, state = carry
+        updates, state = optimizer.update(jax.grad(height)(point), state, point)
+        return (optax.apply_updates(point, updates), state), point
+
+    point = jnp.asarray(start)
+    (last, _), visited = jax.lax.scan(step, (point, optimizer.init(point)), length=steps)
+    return jnp.concatenate([visited, last[None]])
+
+
+def main(config: Config) -> None:
+    """Descend and draw."""
+    surface = SURFACES[config.surface]
+    optimizers = {
+        "sgd": optim.sgd(config.sgd),
+        "momentum": optim.momentum(config.momentum),
+        "nesterov": optim.nesterov(config.momentum),
+        "rmsprop": optim.rmsprop(config.adaptive),
+        "adam": optim.adam(config.adaptive),
+        "adamw": optim.adamw(config.adaptive, weight_decay=1e-3),
+    }
+
+    def height(point):
+        return surface.height(point[0], point[1])
+
+    run = open_run("optimize_surface", config, config.run)
+    clip = optax.clip_by_global_norm(config.clip_norm)
+    paths = {
+        name: np.asarray(
+            jax.jit(descend, static_argnums=(0, 2, 3))(
+                height, surface.start, optax.chain(clip, optimizer), config.steps
+            )
+        )
+        for name, optimizer in optimizers.items()
+    }
+    heights = {name: np.asarray(jax.vmap(height)(path)) for name, path in paths.items()}
+    minima = np.array(surface.minima)
+    summary = {
+        name: {
+            "height": float(heights[name][-1]),
+            "distance": float(np.linalg.norm(path[-1] - minima, axis=1).min()),
+        }
+        for name, path in paths.items()
+    }
+    write_result(run, {"last": summary}, 0.0)
+    at = np.arange(config.steps + 1)
+    save_figures(
+        run,
+        {
+            "paths": lambda: plots.paths_on_contours(
+                surface.height, surface.extent, paths, minima, title=config.surface
+            ),
+            "heights": lambda: plots.named_lines(
+                {name: (at, values[None] + 1e-12) for name, values in heights.items()},
+                x="step",
+                y="height",
+                log_scale=True,
+            ),
+        },
+    )
+    for name, last in summary.items():
+        print(f"{name:9} height {last['height']:.3g}, {last['distance']:.3g} from a minimum")
+    print(f"figures and result.json in {run.directory}")
+
+
+if __name__ == "__main__":
+    launch(Config, main)

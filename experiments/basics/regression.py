@@ -1,0 +1,86 @@
+"""Regression of a curve: a straight line, or a network of ReLU units that bends it.
+
+With --widths and nothing after it the model is linear; with hidden units it is a line of many
+pieces, one bend for each unit.
+Command: python -m experiments.basics.regression --seeds 5
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dl_jax import plots
+from dl_jax.data import Dataset
+from dl_jax.errors import check_range
+from dl_jax.functional import l2_loss, relu
+from dl_jax.learners import over_seeds, supervised
+from dl_jax.models import mlp
+from dl_jax.optim import OptimizerConfig, make_optimizer
+from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report
+
+
+@dataclass(frozen=True)
+class Config:
+    """A noisy curve with a linear model or a ReLU network."""
+
+    widths: tuple[int, ...] = (32, 32)
+    """Units of each hidden layer; none for linear regression."""
+    examples: int = 200
+    """Observations in each of the three splits."""
+    noise: float = 0.15
+    """Standard deviation of the noise of each observation."""
+    seeds: int = 1
+    """Independent runs, side by side in one compiled program."""
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-2)
+    fit: FitConfig = FitConfig(epochs=200, batch_size=20, evaluate_every=100, monitor="loss")
+    run: RunOptions = RunOptions()
+
+    def __post_init__(self) -> None:
+        check_range("examples", self.examples, low=1)
+        check_range("noise", self.noise, low=0)
+
+
+def curve(x):
+    """What is observed with noise, on [-3, 3]."""
+    return np.sin(2 * x) + 0.4 * x
+
+
+def observations(split: str, config: Config) -> Dataset:
+    """Points of the curve with noise, other ones in each split."""
+    random = np.random.default_rng([("train", "validation", "test").index(split), config.examples])
+    x = random.uniform(-3, 3, (config.examples, 1))
+    y = curve(x) + random.normal(0, 1, x.shape) * config.noise
+    return Dataset("curve", split, {"x": x.astype(np.float32), "y": y.astype(np.float32)}, ())
+
+
+def main(config: Config) -> None:
+    """Train, evaluate and draw."""
+    data = {split: observations(split, config) for split in ("train", "validation", "test")}
+
+    model = mlp((1,), config.widths, 1, activation=relu)
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(config.examples))
+    learner = supervised(model, l2_loss, optimizer, inputs="x", targets="y", metrics={})
+    learner = over_seeds(learner, config.seeds)
+
+    run = open_run("regression", config, config.run)
+    fitted = fit(learner, data, config.fit, run)
+
+    x = np.linspace(-3, 3, 300, dtype=np.float32)
+    fits = jax.vmap(lambda params: model.apply(params, {}, jnp.asarray(x[:, None]), train=False)[0])
+    curves = {
+        "the curve": (x, curve(x)[None]),
+        "fitted": (x, np.asarray(fits(fitted.best.params))[..., 0]),
+    }
+    train = data["train"].arrays
+    observed = train["x"][:, 0], train["y"][:, 0]
+    report(
+        learner, fitted, data, config.fit, run,
+        figures={"fit": lambda: plots.named_lines(curves, x="x", y="y", points=observed)},
+        extras={"noise_floor": config.noise**2 / 2},
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    launch(Config, main)

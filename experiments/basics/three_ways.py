@@ -1,0 +1,121 @@
+"""The same classifier three times: derivatives by hand, by JAX, and as a Flax module.
+
+One hidden layer, the same initial parameters, the same batches: if all are right, their losses
+coincide; they are drawn over each other.
+Command: python -m experiments.basics.three_ways
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from flax import linen
+
+from dl_jax import backprop, plots
+from dl_jax.backprop import Pair, chain
+from dl_jax.data import image_statistics, load_splits
+from dl_jax.errors import check_range
+from dl_jax.functional import cross_entropy, standardize
+from dl_jax.learners import by_hand, over_seeds, supervised
+from dl_jax.models import from_linen, mlp, with_preprocessing
+from dl_jax.optim import OptimizerConfig, make_optimizer
+from dl_jax.training import (
+    FitConfig,
+    Run,
+    RunOptions,
+    fit,
+    launch,
+    make_evaluate,
+    open_run,
+    save_figures,
+    summarize,
+    write_result,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One network, three ways to its gradient."""
+
+    width: int = 64
+    """Units of the hidden layer."""
+    dataset: str = "digits"
+    """`digits` (comes with the installation), or the TFDS name of a dataset such as `mnist`."""
+    seeds: int = 3
+    """Independent runs of each way, side by side in one compiled program."""
+    optimizer: OptimizerConfig = OptimizerConfig(optimizer="momentum", learning_rate=0.05)
+    fit: FitConfig = FitConfig(epochs=10, batch_size=32, log_every=10)
+    run: RunOptions = RunOptions()
+
+    def __post_init__(self) -> None:
+        check_range("width", self.width, low=1)
+
+
+class FlaxNetwork(linen.Module):
+    """The network as one writes it with Flax."""
+
+    width: int
+    classes: int
+
+    @linen.compact
+    def __call__(self, images):
+        """Logits of a batch."""
+        x = images.reshape(images.shape[0], -1)
+        x = linen.relu(linen.Dense(self.width, name="dense1")(x))
+        return linen.Dense(self.classes, name="head")(x)
+
+
+def main(config: Config) -> None:
+    """Train three times, compare and draw."""
+    data = load_splits(config.dataset, config.run.data_dir)
+    train = data["train"]
+    shape, classes = train.example_shape, train.num_classes
+    preprocess = standardize(*image_statistics(train))
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
+
+    plain = mlp(shape, (config.width,), classes)
+    flax = from_linen(FlaxNetwork(config.width, classes), shape, train_argument=None)
+    flax = flax._replace(init=plain.init)  # the same start: the parameters have the same names
+    network = chain(
+        {
+            # Constant, so nothing comes back through it.
+            "preprocess": Pair(lambda x: (preprocess(x), None), lambda _, g: (g,)),
+            "flatten": backprop.flatten(),
+            "dense1": backprop.dense(),
+            "relu": backprop.relu(),
+            "head": backprop.dense(),
+        }
+    )
+    ways = {
+        "by hand": by_hand(plain.init, network, backprop.cross_entropy(), optimizer),
+        "jax.grad": supervised(with_preprocessing(plain, preprocess), cross_entropy, optimizer),
+        "Flax module": supervised(with_preprocessing(flax, preprocess), cross_entropy, optimizer),
+    }
+
+    run = open_run("three_ways", config, config.run)
+    losses, accuracies, seconds = {}, {}, 0.0
+    for name, way in ways.items():
+        learner = over_seeds(way, config.seeds)
+        directory = run.directory / name.replace(" ", "_").replace(".", "_").lower()
+        directory.mkdir(exist_ok=True)
+        fitted = fit(learner, data, config.fit, Run(directory, run.resumed, run.config))
+        rows = [row for row in fitted.history if row["split"] == "train"]
+        at = np.array([row["step"] for row in rows])
+        losses[name] = at, np.array([row["loss"] for row in rows]).T
+        accuracy = make_evaluate(learner, 1000)(fitted.best, data["test"]).means()["accuracy"]
+        accuracies[name] = summarize(accuracy)
+        seconds += fitted.seconds
+    reference = losses["jax.grad"][1]
+    apart = {name: float(np.abs(loss - reference).max()) for name, (_, loss) in losses.items()}
+    write_result(run, {"test": {"accuracy": accuracies}, "losses_apart": apart}, seconds)
+    save_figures(
+        run,
+        {"losses": lambda: plots.named_lines(losses, x="step", y="loss", log_scale=True)},
+    )
+    for name, accuracy in accuracies.items():
+        print(f"{name:12} test accuracy {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f}, "
+              f"loss at most {apart[name]:.2g} from jax.grad's")  # fmt: skip
+    print(f"figures and result.json in {run.directory}")
+
+
+if __name__ == "__main__":
+    launch(Config, main)

@@ -1,0 +1,66 @@
+"""The experiments on basics, as a user starts them, shortened."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.test_scripts import call
+
+SCRIPTS = {
+    "toy_classification": (
+        ("--dataset", "xor", "--examples", "60", "--loss", "l2", "--animate", "3", "--seeds", "2"),
+        {"border", "training_curves"},
+    ),
+    "logistic": (
+        ("--degree", "2", "--examples", "60", "--seeds", "2"),
+        {"border", "training_curves"},
+    ),
+    "regression": (("--widths", "4", "--seeds", "2"), {"fit", "training_curves"}),
+    "three_ways": (("--width", "8"), {"losses"}),
+}
+TRAINED = ("--steps", "6", "--evaluate-every", "3", "--batch-size", "20")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_it_runs_resumes_and_draws(tmp_path: Path, script: str):
+    options, figures = SCRIPTS[script]
+    common = (
+        "-m", f"experiments.basics.{script}", *options, *TRAINED, "--out", str(tmp_path), "--name",
+        "run",
+    )  # fmt: skip
+    results = []
+    for resume in ((), ("--resume",)):
+        done = call(*common, *resume)
+        assert done.returncode == 0, done.stderr
+        record = json.loads((tmp_path / "run" / "result.json").read_text())
+        results.append(record["test"])
+    assert results[0] == results[1]
+    assert {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")} == figures
+    if "--animate" in options:
+        assert (tmp_path / "run" / "figures" / "border.gif").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("surface", ["rosenbrock", "rastrigin"])
+def test_surfaces(tmp_path: Path, surface: str):
+    done = call(
+        "-m", "experiments.basics.optimize_surface", "--surface", surface, "--steps", "5",
+        "--out", str(tmp_path), "--name", "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert set(record["last"]) == {"sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"}
+    drawn = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert drawn == {"paths", "heights"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["swiss_roll", "xor"])
+def test_a_border_is_learned(tmp_path: Path, dataset: str):
+    done = call(
+        "-m", "experiments.basics.toy_classification", "--dataset", dataset, "--seeds", "3",
+        "--out", str(tmp_path), "--name", "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["test"]["accuracy"]["mean"] >= 0.99

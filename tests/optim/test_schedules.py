@@ -1,0 +1,59 @@
+"""Schedules, against optax's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dl_jax.errors import UsageError
+from dl_jax.optim import constant, cosine, one_cycle, step_decay, warmup_cosine
+
+PAIRS = {
+    "constant": (constant(0.3), optax.constant_schedule(0.3)),
+    "cosine": (cosine(0.3, 50), optax.cosine_decay_schedule(0.3, 50)),
+    "cosine to a floor": (
+        cosine(0.3, 50, final=0.03),
+        optax.cosine_decay_schedule(0.3, 50, alpha=0.1),
+    ),
+    "warm-up": (
+        warmup_cosine(0.3, 50, 10, initial=0.01, final=0.001),
+        optax.warmup_cosine_decay_schedule(0.01, 0.3, 10, 50, end_value=0.001),
+    ),
+    "step decay": (
+        step_decay(0.3, 20, 0.5),
+        optax.exponential_decay(0.3, 20, 0.5, staircase=True),
+    ),
+    "one cycle": (one_cycle(0.3, 60), optax.cosine_onecycle_schedule(60, 0.3)),
+    "one late cycle": (
+        one_cycle(0.3, 60, rise=0.5, start_divisor=10, final_divisor=100),
+        optax.cosine_onecycle_schedule(60, 0.3, 0.5, 10, 100),
+    ),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS.values(), ids=PAIRS)
+def test_every_step_is_that_of_optax(ours, theirs):
+    """To the end and beyond, for Python's numbers and for traced ones."""
+    steps = range(80)
+    expected = [float(theirs(step)) for step in steps]
+    np.testing.assert_allclose(
+        [float(ours(step)) for step in steps], expected, rtol=2e-5, atol=1e-7
+    )
+    traced = jax.jit(jax.vmap(ours))(jnp.arange(80))
+    np.testing.assert_allclose(traced, expected, rtol=2e-5, atol=1e-7)
+
+
+def test_the_peak_is_reached_where_it_is_said():
+    assert float(warmup_cosine(0.3, 50, 10)(0)) == 0
+    assert float(warmup_cosine(0.3, 50, 10)(10)) == pytest.approx(0.3)
+    assert float(warmup_cosine(0.3, 50, 0)(0)) == pytest.approx(0.3)
+    assert float(one_cycle(0.3, 60)(18)) == pytest.approx(0.3)
+
+
+def test_what_cannot_be_scheduled():
+    with pytest.raises(UsageError, match="warmup_steps is 50, expected at least 0 and less than"):
+        warmup_cosine(0.1, 50, 50)
+    for make in (lambda: cosine(0.1, 0), lambda: step_decay(0.1, 0, 0.5), lambda: one_cycle(1, 0)):
+        with pytest.raises(UsageError, match="a schedule over 0 steps is empty"):
+            make()

@@ -32,7 +32,7 @@ def main() -> None:
             else f"repeats is {arguments.repeats}, expected at least 1"
         )
     if importlib.util.find_spec("torch") is None:
-        sys.exit("error: PyTorch is not installed: pip install 'dl_jax[bench]'")
+        sys.exit("error: PyTorch is not installed: pip install -e '.[bench]'")
     from benchmarks.harness import matrix_product_peak, measure
     from benchmarks.report import conditions, record, table
 

@@ -3,8 +3,10 @@
 Command: python -m experiments.results
 """
 
+import argparse
 import json
 import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -57,9 +59,17 @@ def with_table(readme: str, table: list[str]) -> str:
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the table, or with `--check` only say whether it is what it should be."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.results", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if stale")
+    arguments = parser.parse_args()
     readme = ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text(), rows(ROOT / "results")))
+    before = readme.read_text()
+    after = with_table(before, rows(ROOT / "results"))
+    if arguments.check:
+        sys.exit(f"{readme.name} is stale" if after != before else 0)
+    readme.write_text(after)
+    print(f"{readme.name} is up to date" if after == before else f"{readme.name} was written")
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def _explain_absence(name: str, root: Path) -> None:
             f"classification dataset such as 'mnist'{nearest(name, options)}"
         )
     advice = (
-        f"prepare it with `pip install 'dl_jax[prepare]'` and `tfds build {name} "
+        f"prepare it with `pip install -e '.[prepare]'` and `tfds build {name} "
         f"--file_format=array_record --data_dir={root}`, or name the folder that holds it with "
         "--data-dir or TFDS_DATA_DIR"
     )

@@ -36,7 +36,7 @@ def decision_border(
         resolution: pixels of the background along each axis.
         title: above the picture.
     """
-    figure = new_figure(5.6, 4.9, title)
+    figure = new_figure(5.6, 4.9, title, images=True)
     axes = figure.subplots()
     grid = _grid(points, resolution)
     shades = _draw(axes, points, labels, grid, probability(grid[0]), resolution)
@@ -65,7 +65,7 @@ def save_border_animation(
         resolution: pixels of the background along each axis.
         frames_per_second: speed.
     """
-    figure = new_figure(4.8, 4.6)
+    figure = new_figure(4.8, 4.6, images=True)
     axes = figure.subplots()
     grid = _grid(points, resolution)
 

@@ -96,7 +96,10 @@ def _mosaic(
     count, height, width, channels = filters.shape
     gap = max(2, width // 7)
     tile_width = channels * width
-    columns = max(1, min(count, round((count * (height + gap) / (tile_width + gap)) ** 0.5)))
+    ideal = (count * (height + gap) / (tile_width + gap)) ** 0.5
+    # Near a square, but rather without empty places in the last row.
+    choices = range(max(1, round(0.7 * ideal)), min(count, round(1.5 * ideal)) + 1)
+    columns = min(choices, key=lambda n: (-count % n, abs(n - ideal)))
     rows = ceil(count / columns)
     mosaic = np.full(
         (gap + rows * (height + gap), gap + columns * (tile_width + gap)), np.nan, np.float32

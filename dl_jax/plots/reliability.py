@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from dl_jax.evaluation import Reliability
 from dl_jax.plots.style import FAINT, INK, SKY, SMALL_SIZE, VERMILLION, dress, new_figure
@@ -42,27 +41,25 @@ def reliability_diagram(reliability: Reliability, *, title: str | None = None) -
     upper.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1.2, label="calibrated")
     dress(upper, y="accuracy")
     upper.set(xlim=(0, 1), ylim=(0, 1))
-    upper.legend(loc="upper left", fontsize=SMALL_SIZE, framealpha=0.9, edgecolor="none")
-    upper.text(
-        0.97,
-        0.04,
+    figure.legend(
+        *upper.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        fontsize=SMALL_SIZE,
+        frameon=False,
+    )
+    upper.set_title(
         f"expected calibration error {reliability.error:.3f}",
-        transform=upper.transAxes,
-        ha="right",
+        loc="right",
         fontsize=SMALL_SIZE,
         color=INK,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 3},
     )
     total = int(reliability.counts.sum())
+    # On a logarithmic scale, or the few in the lower bins could not be seen beside the last one.
     lower.bar(
-        edges[:-1],
-        reliability.counts / total,
-        np.diff(edges),
-        align="edge",
-        color=FAINT,
-        edgecolor="white",
+        left, reliability.counts[filled], widths, align="edge", color=FAINT, edgecolor="white"
     )
-    dress(lower, x="confidence", y=f"share of {total:,}")
-    lower.set(ylim=(0, 1))
-    lower.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    dress(lower, x="confidence", y=f"of {total:,}")
+    lower.set_yscale("log")
+    lower.set(ylim=(0.5, 2 * total))
     return figure

@@ -135,13 +135,12 @@ class Checkpoints:
                         f"the checkpoint of step {step} in {self.directory} cannot be read now "
                         f"({error}): nothing was changed; see to that, and resume again"
                     ) from error
-                lines = str(error).strip().splitlines()
-                reasons[step] = lines[0][:200] if lines else type(error).__name__
+                reasons[step] = _reason(error)
         if restored is None and reasons:
             raise RunError(
                 f"every checkpoint in {self.directory} is damaged ("
                 + "; ".join(f"step {step}: {reason}" for step, reason in reasons.items())
-                + "): nothing was restored; start a new run"
+                + "): nothing was restored; start a new run under another --name"
             )
         for step in reasons:
             self._set_aside(step)
@@ -220,6 +219,16 @@ def _seal(digests: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -
     content = {"arrays": dict(digests), "config": dict(config)}
     text = json.dumps(content, sort_keys=True)
     return {**content, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a checkpoint, in a few words."""
+    text = str(error).strip()
+    if "was not found in the checkpoint" in text or isinstance(
+        error, (FileNotFoundError, KeyError)
+    ):
+        return "files are missing"
+    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _may_pass(error: Exception) -> bool:

@@ -71,7 +71,7 @@ def report_classification(
         },
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
     }
-    figures = _figures(test, probabilities[0], labels, confusion, params)
+    figures = _figures(test, probabilities[0], labels, confusion, params, len(probabilities))
     return report(learner, fitted, data, config, run, figures=figures, extras=extras)
 
 
@@ -91,16 +91,21 @@ def _figures(
     labels: np.ndarray,
     confusion: np.ndarray,
     params: Params,
+    runs: int,
 ) -> Figures:
     images = np.asarray(test.arrays["image"])
+    first = f"run 1 of {runs}" if runs > 1 else None
+    together = f"{runs} runs together" if runs > 1 else None
     figures: dict[str, Any] = {
-        "confusion_matrix": lambda: plots.confusion_matrix(confusion, test.classes),
-        "calibration": lambda: plots.reliability_diagram(reliability(probabilities, labels)),
+        "confusion_matrix": lambda: plots.confusion_matrix(confusion, test.classes, title=together),
+        "calibration": lambda: plots.reliability_diagram(
+            reliability(probabilities, labels), title=first
+        ),
     }
     if images.shape[-1] not in (1, 3):  # what cannot be shown as an image
         return figures
     figures["predictions"] = lambda: plots.prediction_grid(
-        images[:SHOWN], labels[:SHOWN], probabilities[:SHOWN], test.classes
+        images[:SHOWN], labels[:SHOWN], probabilities[:SHOWN], test.classes, title=first
     )
     figures["confident_mistakes"] = lambda: plots.confident_mistakes(
         images, labels, probabilities, test.classes
@@ -108,7 +113,7 @@ def _figures(
     kernel = _first_kernel(params, test.example_shape)
     if kernel is not None:
         figures["first_layer_filters"] = lambda: plots.first_layer_filters(
-            kernel, test.example_shape
+            kernel, test.example_shape, title="Filters of the first layer"
         )
     return figures
 

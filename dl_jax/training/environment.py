@@ -51,7 +51,11 @@ def require_backend(required: str | None) -> None:
     names = {"gpu": ("gpu", "cuda", "rocm")}.get(required or "", (required,))
     if required is not None and present not in names:
         extra = {"gpu": "cuda", "tpu": "tpu"}.get(required)
-        advice = f"; install `dl_jax[{extra}]` on a machine that has one" if extra else ""
+        advice = (
+            f"; install it with `pip install -e '.[{extra}]'` on a machine that has one"
+            if extra
+            else ""
+        )
         raise UsageError(f"backend {required!r} is required, but JAX runs on {present!r}{advice}")
 
 

@@ -72,13 +72,14 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
     """
     state = compiled(learner.init)(jax.random.key(config.seed))
     train, validation = data["train"], data.get("validation")
-    order = config.order(len(train), state.step.shape)
+    try:
+        order = config.order(len(train), state.step.shape)
+        _check_validation(learner, state, validation, config)
+    except UsageError:
+        run.discard()  # or its name would be taken by nothing
+        raise
     steps_per_epoch, runs = order.steps_per_epoch, max(1, state.step.size)
     total = config.total_steps(steps_per_epoch)
-    if config.early_stopping and validation is None:
-        raise UsageError("early_stopping needs a validation set, and the data has none")
-    if validation is not None:
-        _check_monitor(learner, state, validation, config)
 
     with Checkpoints(run.checkpoints, config.keep_checkpoints, run.config) as checkpoints:
         saved = Saved(state, compiled(Best.before_training)(state))
@@ -108,6 +109,7 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
             if restored:
                 report.say(f"resumed {run.directory} at step {step} of {total}")
             elif run.resumed:
+                run.clear_results()
                 report.say(f"no checkpoint in {run.checkpoints}: training from the start")
 
             def log(split: str, at: int, measured: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -142,11 +144,19 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
 
             pending: tuple[Any, int] | None = None
             while step < total and not _exhausted(config, best, step, steps_per_epoch):
+                if interruption.received is not None:
+                    if pending is not None:
+                        record(*pending)
+                    save()
+                    _stop_interrupted(interruption.received, step, finish(), run)
                 target = config.next_stop(step, steps_per_epoch)
-                progress, step = advance(
+                progress, reached = advance(
                     state, step, target, lambda: interruption.received is not None
                 )
                 state = progress.state
+                if reached == step:  # asked to stop before the first step
+                    continue
+                step = reached
                 # The numbers of the stretch before this one are read while this one runs.
                 if pending is not None:
                     record(*pending)
@@ -162,15 +172,8 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
                     report.evaluated(step, log("validation", step, measured))
                     score = _score(config, measured)
                     best = choose_best(best, state, jnp.asarray(score, jnp.float32))
-                # Asked once, here: a signal that comes later is met after the next stretch.
-                stop = interruption.received if step < total else None
-                if stop and pending is not None:
-                    record(*pending)
-                    pending = None
-                if saving or stop:
+                if saving:
                     save()
-                if stop:
-                    _stop_interrupted(stop, step, finish(), run)
 
             if step != checkpoints.latest:
                 save()
@@ -185,9 +188,13 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
     return Fitted(state, chosen, np.asarray(best.step), history, seconds)
 
 
-def _check_monitor(
-    learner: Learner, state: TrainState, validation: Dataset, config: FitConfig
+def _check_validation(
+    learner: Learner, state: TrainState, validation: Dataset | None, config: FitConfig
 ) -> None:
+    if validation is None:
+        if config.early_stopping:
+            raise UsageError("early_stopping needs a validation set, and the data has none")
+        return
     batch = next(validation.evaluation_batches(config.evaluation_batch_size))
     names = jax.eval_shape(learner.eval_step, state, batch).sums
     check_choice("monitor", config.monitor, names)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import itertools
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -13,7 +14,7 @@ import tyro
 from dl_jax.compilation import keep_compiled_programs
 from dl_jax.errors import RunError, UsageError, nearest
 from dl_jax.training.environment import describe_devices, processor_name, require_backend
-from dl_jax.training.interruption import Interrupted, sigterm_raises
+from dl_jax.training.interruption import Interrupted, ending_at_once
 
 C = TypeVar("C")
 
@@ -27,16 +28,17 @@ def launch(config_class: type[C], main: Callable[[C], None]) -> None:
     SIGTERM and saved; 130 stopped by Ctrl-C.
     """
     try:
-        config: Any = parse(config_class)
-        require_backend(config.run.require)
-        keep_compiled_programs()
-        print(f"running on {describe_devices()} ({processor_name()})", flush=True)
-        with sigterm_raises():
+        with ending_at_once():
+            config: Any = parse(config_class)
+            require_backend(config.run.require)
+            keep_compiled_programs()
+            print(f"running on {describe_devices()} ({processor_name()})", flush=True)
             main(config)
     except (UsageError, RunError, Interrupted) as error:
         _end(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _end("stopped by Ctrl-C outside of training; what was saved before is kept", 130)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except OSError as error:
         reason = error.strerror or error
         _end(f"{error.filename or 'a file'} could not be read or written: {reason}", 1)
@@ -53,6 +55,7 @@ def parse(config_class: type[C], arguments: list[str] | None = None) -> C:
         with contextlib.redirect_stderr(said):
             config, unknown = tyro.cli(
                 config_class,
+                prog=_program(),
                 args=arguments,
                 return_unknown_args=True,
                 config=(tyro.conf.OmitArgPrefixes,),
@@ -68,6 +71,12 @@ def parse(config_class: type[C], arguments: list[str] | None = None) -> C:
             "(--help explains them all)"
         )
     return config
+
+
+def _program() -> str:
+    """The command as it was typed: a module, or the path of a script."""
+    typed = sys.orig_argv
+    return f"python -m {typed[typed.index('-m') + 1]}" if "-m" in typed[:-1] else sys.argv[0]
 
 
 def _options(config: Any) -> list[str]:

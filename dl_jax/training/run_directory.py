@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -103,6 +104,16 @@ class Run:
         if self.tensorboard:
             self._log_events(plain)
         return plain
+
+    def discard(self) -> None:
+        """Remove the directory of a run that was opened and never began."""
+        if not (self.resumed or self.metrics_file.exists() or self.checkpoints.exists()):
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def clear_results(self) -> None:
+        """Remove what an earlier end of this run left, for it is trained again."""
+        (self.directory / "result.json").unlink(missing_ok=True)
+        shutil.rmtree(self.directory / "figures", ignore_errors=True)
 
     def history(self, up_to_step: int | None = None) -> list[dict[str, Any]]:
         """The rows logged so far.
@@ -231,7 +242,7 @@ def _summary_writer() -> Any:
         from tensorboardX import SummaryWriter  # slow to import, and optional
     except ImportError as error:
         raise UsageError(
-            "--tensorboard needs tensorboardX: pip install 'dl_jax[tensorboard]'"
+            "--tensorboard needs tensorboardX: pip install -e '.[tensorboard]'"
         ) from error
     return SummaryWriter
 

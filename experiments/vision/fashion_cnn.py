@@ -44,6 +44,7 @@ class Config:
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
+        check_range("filters", min(self.filters, default=0), low=1)
         check_range("convolutions", self.convolutions, low=1)
         check_choice("compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
 

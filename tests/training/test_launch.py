@@ -46,6 +46,7 @@ BAD = {
     "no number": (["--epochs", "many"], "^error: --epochs: could not convert .* 'many' "),
     "no value": (["--epochs"], "^error: .*--epochs"),
     "no such choice": (["--optimizer", "adma"], "^error: invalid choice 'adma' .*'adam'"),
+    "no such metric": (["--monitor", "acc"], "monitor is 'acc', expected one of accuracy, loss"),
     "bad type": (["--compute-dtype", "float16"], "compute_dtype is 'float16', expected one of"),
 }
 
@@ -64,7 +65,7 @@ def test_what_cannot_be_done(
     assert len(said.splitlines()) == 1
     assert said.startswith("error: ")
     assert re.search(sentence, said), said
-    assert not (tmp_path / "runs").exists()  # nothing is left behind
+    assert not list((tmp_path / "runs").glob("*"))  # nothing is left behind
 
 
 def test_a_run_that_fails_has_exit_code_1(monkeypatch, capsys, tmp_path: Path):

@@ -3,6 +3,8 @@
 import importlib
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -14,6 +16,7 @@ from dl_jax.learners import Learner
 from dl_jax.training import Interrupted, fit
 from dl_jax.training.checkpoints import Checkpoints
 from dl_jax.training.evaluate import make_evaluate
+from dl_jax.training.interruption import Interruption
 from tests.training.tiny import (
     assert_same_bits,
     tiny_config,
@@ -151,16 +154,59 @@ def test_a_signal_that_cannot_be_answered_with_a_checkpoint_says_so(
         fit(tiny_learner(), tiny_data(), config, tiny_run(tmp_path))
 
 
-def test_sigterm_outside_of_the_loop(tmp_path: Path, monkeypatch, capsys):
-    """Before or after training there is nothing to save; the exit code still says: try again."""
-    from dl_jax.training import launch
-    from experiments import quickstart
+OUTSIDE = """
+import os, signal, sys
+from dl_jax.training import launch
+from experiments import quickstart
+number = getattr(signal, sys.argv.pop())
+launch(quickstart.Config, lambda config: os.kill(os.getpid(), number))
+"""
 
-    monkeypatch.setattr("sys.argv", ["quickstart", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit) as end:
-        launch(quickstart.Config, lambda config: os.kill(os.getpid(), signal.SIGTERM))
-    assert end.value.code == 75
-    assert "stopped by SIGTERM outside of the training loop" in capsys.readouterr().err
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 75), ("SIGINT", 130)])
+def test_a_signal_outside_of_the_loop(name: str, code: int):
+    """Before or after training there is nothing to save; the exit code still says: try again."""
+    done = subprocess.run(
+        [sys.executable, "-c", OUTSIDE, name], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"stopped by {name} outside of the training loop")
+
+
+def test_a_second_signal_at_once_is_the_same_signal():
+    """Some programs send a signal to the process and to its group."""
+    with Interruption() as interruption:
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert interruption.received is signal.SIGINT
+
+
+@pytest.mark.parametrize("step", [0, 4, 7])
+def test_nothing_is_done_or_logged_twice(tmp_path: Path, monkeypatch, step: int):
+    """A signal may come at any moment: before a stretch begins, too."""
+    module = importlib.import_module("dl_jax.training.fit")
+    original = module.make_advance
+
+    def signalling(*arguments, **options):
+        advance = original(*arguments, **options)
+
+        def both(state, start, stop, asked_to_stop):
+            if start <= step < stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return advance(state, start, stop, asked_to_stop)
+
+        return both
+
+    monkeypatch.setattr(module, "make_advance", signalling)
+    run = tiny_run(tmp_path)
+    config = tiny_config(log_every=1, evaluate_every=4)
+    with pytest.raises(Interrupted, match=f"saved at step {step}; go on"):
+        fit(tiny_learner(), tiny_data(), config, run)
+    assert latest(run) == step
+    rows = [(row["step"], row["split"]) for row in run.history()]
+    assert len(rows) == len(set(rows))
+    assert all(row["loss"] is not None and 0 < row["step"] <= step for row in run.history())
 
 
 # Unable to save.

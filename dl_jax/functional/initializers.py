@@ -75,17 +75,26 @@ def lecun_normal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
 def orthogonal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
     """A random matrix with orthonormal columns, or rows where they are fewer.
 
-    A kernel of more than two axes is the matrix of its last axis against all others. Of the
-    decomposition `A = QR` of a normal matrix, `Q` times the signs of `R`'s diagonal is uniform
-    over all such matrices.
+    A kernel of more than two axes is the matrix of its last axis against all others. The columns of
+    a normal matrix are made orthonormal one after the other (Gram and Schmidt, each projection
+    twice, for the sake of rounding): no direction is preferred, so the result is uniform.
 
-    Source: Saxe et al. (2013), arXiv:1312.6120, section 3; Mezzadri (2006), arXiv:math-ph/0609050.
+    Source: Saxe et al. (2013), arXiv:1312.6120, section 3; Giraud et al. (2005), "The loss of
+    orthogonality in the Gram-Schmidt orthogonalization process", for the second projection.
     """
     fans(shape)  # the error for shapes without two axes
     rows, columns = prod(shape[:-1]), shape[-1]
     normal = jax.random.normal(key, (max(rows, columns), min(rows, columns)))
-    q, r = jnp.linalg.qr(normal)
-    q = q * jnp.sign(jnp.diagonal(r))[None, :]
+
+    # Not `jnp.linalg.qr`: mapped over runs, several calls of it on the CPU can wait for each other
+    # for ever (jax 0.10.2 on two cores).
+    def add_column(j: Array, q: Array) -> Array:
+        a = normal[:, j]
+        for _ in range(2):
+            a = a - q @ (q.T @ a)
+        return q.at[:, j].set(a / jnp.linalg.norm(a))
+
+    q = jax.lax.fori_loop(0, normal.shape[1], add_column, jnp.zeros_like(normal))
     return (q if rows >= columns else q.T).reshape(shape)
 
 

@@ -3,7 +3,7 @@
 from dl_jax.models.cnn import cnn
 from dl_jax.models.flax_bridge import from_linen, from_nnx
 from dl_jax.models.mlp import mlp
-from dl_jax.models.model import Model
+from dl_jax.models.model import Model, layer_key
 from dl_jax.models.transformations import with_compute_dtype, with_preprocessing
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "cnn",
     "from_linen",
     "from_nnx",
+    "layer_key",
     "mlp",
     "with_compute_dtype",
     "with_preprocessing",

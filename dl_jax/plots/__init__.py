@@ -5,16 +5,19 @@ from dl_jax.plots.confusion import confusion_matrix
 from dl_jax.plots.curves import training_curves
 from dl_jax.plots.filters import first_layer_filters
 from dl_jax.plots.grid import confident_mistakes, prediction_grid
+from dl_jax.plots.heat_map import heat_maps
 from dl_jax.plots.lines import named_lines
 from dl_jax.plots.reliability import reliability_diagram
 from dl_jax.plots.save import save
-from dl_jax.plots.surface import paths_on_contours
+from dl_jax.plots.surface import landscape, paths_on_contours
 
 __all__ = [
     "confident_mistakes",
     "confusion_matrix",
     "decision_border",
     "first_layer_filters",
+    "heat_maps",
+    "landscape",
     "named_lines",
     "paths_on_contours",
     "prediction_grid",

@@ -1,6 +1,7 @@
 """Functions of two variables, and the ways down them."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -68,4 +69,40 @@ def paths_on_contours(
         bar.set_label("above the minimum", fontsize=LABEL_SIZE, color=INK)
         bar.ax.tick_params(labelsize=SMALL_SIZE)
     figure.supxlabel("square: start   star: minimum", fontsize=SMALL_SIZE, color=FAINT)
+    return figure
+
+
+def landscape(
+    along: Float[np.ndarray, " points"],
+    heights: Float[np.ndarray, "points points"],
+    *,
+    title: str | None = None,
+) -> Figure:
+    """The heights on a square, as contours and as a surface, on a logarithmic scale.
+
+    Args:
+        along: positions along both directions.
+        heights: positive; rows follow the second direction.
+        title: above both panels.
+    """
+    figure = new_figure(10.4, 4.6, title)
+    flat = figure.add_subplot(1, 2, 1)
+    norm = LogNorm(heights.min(), heights.max())
+    levels = np.geomspace(heights.min(), heights.max(), 24)
+    shades = flat.contourf(along, along, heights, levels, cmap=SEQUENTIAL, norm=norm)
+    flat.contour(along, along, heights, levels, colors="white", linewidths=0.4)
+    flat.plot(0, 0, marker="*", color="#FFD700", markeredgecolor=INK, markersize=13)
+    flat.set_aspect("equal")
+    dress(flat, x="first direction", y="second direction", grid=False)
+    bar = figure.colorbar(shades, ax=flat, fraction=0.046, pad=0.03, format="%.2g")
+    bar.set_label("loss", fontsize=LABEL_SIZE, color=INK)
+    bar.ax.tick_params(labelsize=SMALL_SIZE)
+    space: Any = figure.add_subplot(1, 2, 2, projection="3d")
+    x, y = np.meshgrid(along, along)
+    space.plot_surface(x, y, np.log10(heights), cmap=SEQUENTIAL, linewidth=0.2, edgecolor="white")
+    space.set_xlabel("first direction", fontsize=SMALL_SIZE, color=INK)
+    space.set_ylabel("second direction", fontsize=SMALL_SIZE, color=INK)
+    space.set_zlabel("log10 of the loss", fontsize=SMALL_SIZE, color=INK)
+    space.tick_params(labelsize=SMALL_SIZE - 1)
+    space.view_init(elev=32, azim=-60)
     return figure

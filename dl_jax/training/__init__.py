@@ -4,6 +4,7 @@ from dl_jax.training.classification import report_classification, with_one_axis_
 from dl_jax.training.evaluate import make_evaluate
 from dl_jax.training.fit import Fitted, fit
 from dl_jax.training.fit_config import FitConfig
+from dl_jax.training.fit_each import fit_each, logged
 from dl_jax.training.interruption import Interrupted
 from dl_jax.training.launch import launch
 from dl_jax.training.report import report, save_figures, summarize, write_result
@@ -16,7 +17,9 @@ __all__ = [
     "Run",
     "RunOptions",
     "fit",
+    "fit_each",
     "launch",
+    "logged",
     "make_evaluate",
     "open_run",
     "report",

@@ -20,10 +20,10 @@ from dl_jax.models import from_linen, mlp, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.training import (
     FitConfig,
-    Run,
     RunOptions,
-    fit,
+    fit_each,
     launch,
+    logged,
     make_evaluate,
     open_run,
     save_figures,
@@ -92,18 +92,14 @@ def main(config: Config) -> None:
     }
 
     run = open_run("three_ways", config, config.run)
-    losses, accuracies, seconds = {}, {}, 0.0
-    for name, way in ways.items():
-        learner = over_seeds(way, config.seeds)
-        directory = run.directory / name.replace(" ", "_").replace(".", "_").lower()
-        directory.mkdir(exist_ok=True)
-        fitted = fit(learner, data, config.fit, Run(directory, run.resumed, run.config))
-        rows = [row for row in fitted.history if row["split"] == "train"]
-        at = np.array([row["step"] for row in rows])
-        losses[name] = at, np.array([row["loss"] for row in rows]).T
-        accuracy = make_evaluate(learner, 1000)(fitted.best, data["test"]).means()["accuracy"]
-        accuracies[name] = summarize(accuracy)
-        seconds += fitted.seconds
+    learners = {name: over_seeds(way, config.seeds) for name, way in ways.items()}
+    fitted = fit_each(learners, data, config.fit, run)
+    losses = {name: logged(each, "loss", "train") for name, each in fitted.items()}
+    accuracies = {}
+    for name, learner in learners.items():
+        measured = make_evaluate(learner, 1000)(fitted[name].best, data["test"]).means()
+        accuracies[name] = summarize(measured["accuracy"])
+    seconds = sum(each.seconds for each in fitted.values())
     reference = losses["jax.grad"][1]
     apart = {name: float(np.abs(loss - reference).max()) for name, (_, loss) in losses.items()}
     write_result(run, {"test": {"accuracy": accuracies}, "losses_apart": apart}, seconds)

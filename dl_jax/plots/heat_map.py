@@ -1,0 +1,57 @@
+"""Tables of numbers as colours, side by side on one scale."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from dl_jax.plots.style import FAINT, INK, LABEL_SIZE, SEQUENTIAL, SMALL_SIZE, dress, new_figure
+
+
+def heat_maps(
+    tables: Mapping[str, Float[np.ndarray, "rows columns"]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    value: str,
+    limits: tuple[float, float] = (0.0, 1.0),
+    title: str | None = None,
+) -> Figure:
+    """One panel for each table, its numbers printed and coloured; what is not finite is crossed.
+
+    Args:
+        tables: by name; all of the same shape.
+        rows: names of the rows.
+        columns: names of the columns.
+        value: what the numbers are, beside the scale.
+        limits: of the scale.
+        title: above all panels.
+    """
+    width, height = 0.72 * len(columns) + 0.5, 0.42 * len(rows) + 1.5
+    figure = new_figure(width * len(tables) + 2.2, height, title, images=True)
+    panels = figure.subplots(1, len(tables), squeeze=False)[0]
+    image = None
+    for index, (axes, (name, table)) in enumerate(zip(panels, tables.items(), strict=True)):
+        shades = SEQUENTIAL.with_extremes(bad="#EEEEEE")
+        image = axes.imshow(
+            np.where(np.isfinite(table), table, np.nan), cmap=shades, vmin=limits[0],
+            vmax=limits[1], aspect="auto",
+        )  # fmt: skip
+        dress(axes, title=name, grid=False)
+        axes.set_xticks(range(len(columns)), labels=list(columns), rotation=45, ha="right",
+                        rotation_mode="anchor", fontsize=SMALL_SIZE)  # fmt: skip
+        axes.set_yticks(range(len(rows)), labels=list(rows) if index == 0 else [""] * len(rows))
+        axes.tick_params(length=0)
+        axes.spines[:].set(visible=True, color=FAINT)
+        for (i, j), number in np.ndenumerate(table):
+            share = (number - limits[0]) / (limits[1] - limits[0])
+            axes.text(
+                j, i, f"{number:.2f}" if np.isfinite(number) else "✗", ha="center", va="center",
+                fontsize=SMALL_SIZE, color="white" if share > 0.55 else INK,
+            )  # fmt: skip
+    if image is not None:
+        bar = figure.colorbar(image, ax=panels, fraction=0.05, pad=0.02)
+        bar.set_label(value, fontsize=LABEL_SIZE, color=INK)
+        bar.ax.tick_params(labelsize=SMALL_SIZE)
+    return figure

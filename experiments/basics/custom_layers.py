@@ -1,0 +1,168 @@
+"""Two layers of one's own against the usual ones: split_linear and drop_norm.
+
+`split_linear` shares one small dense layer among the parts of its input, for fewer parameters;
+`drop_norm` is dropout and normalisation in one. Each is put in the place of dense, and of batch
+normalization with dropout, and both at once.
+Command: python -m experiments.basics.custom_layers --dataset mnist --seeds 5
+"""
+
+import time
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dl_jax import plots
+from dl_jax.compilation import compiled
+from dl_jax.data import image_statistics, load_splits
+from dl_jax.errors import UsageError, check_range
+from dl_jax.functional import (
+    batch_norm,
+    cross_entropy,
+    dense,
+    drop_norm,
+    dropout,
+    he_normal,
+    lecun_normal,
+    relu,
+    split_linear,
+    standardize,
+)
+from dl_jax.learners import over_seeds, supervised
+from dl_jax.models import Model, layer_key, with_preprocessing
+from dl_jax.optim import OptimizerConfig, make_optimizer
+from dl_jax.training import (
+    FitConfig,
+    RunOptions,
+    fit_each,
+    launch,
+    logged,
+    make_evaluate,
+    open_run,
+    save_figures,
+    summarize,
+    write_result,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Custom layers against standard ones."""
+
+    width: int = 256
+    """Units of each of two hidden layers."""
+    parts: int = 4
+    """Parts that split_linear cuts its input into."""
+    rate: float = 0.2
+    """Probability of dropping a hidden unit."""
+    dataset: str = "digits"
+    """`digits` (comes with the installation), or the TFDS name of a dataset such as `mnist`."""
+    seeds: int = 5
+    """Independent runs of each network, side by side in one compiled program."""
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
+    fit: FitConfig = FitConfig(epochs=15, batch_size=64)
+    run: RunOptions = RunOptions()
+
+    def __post_init__(self) -> None:
+        check_range("parts", self.parts, low=1)
+        check_range("rate", self.rate, low=0, high=1, exclusive_high=True)
+        if self.width < 1 or self.width % self.parts:
+            raise UsageError(f"width is {self.width}, expected a multiple of parts ({self.parts})")
+
+
+def network(inputs: int, config: Config, classes: int, *, split: bool, joined: bool) -> Model:
+    """Two hidden layers, of split_linear or dense, with drop_norm or batch norm and dropout."""
+    parts = config.parts if split else 1
+    linear = split_linear if split else dense
+    width, rate = config.width, config.rate
+
+    def init(key):
+        keys = jax.random.split(key, 3)
+        ones, zeros = jnp.ones(width), jnp.zeros(width)
+        params = {
+            "head": {"kernel": lecun_normal(keys[2], (width, classes)), "bias": jnp.zeros(classes)}
+        }
+        for i, fan_in in ((1, inputs), (2, width)):
+            shape = (fan_in // parts, width // parts)
+            params[f"linear{i}"] = {"kernel": he_normal(keys[i - 1], shape),
+                                    "bias": jnp.zeros(shape[1])}  # fmt: skip
+            params[f"norm{i}"] = {"scale": ones, "bias": zeros}
+        if joined:
+            return params, {}
+        return params, {f"norm{i}": {"mean": zeros, "var": ones} for i in (1, 2)}
+
+    def apply(params, state, inputs, *, train, key=None):
+        x, statistics = inputs.reshape(inputs.shape[0], -1), {}
+        for i in (1, 2):
+            norm, own = f"norm{i}", layer_key(key, i) if train else None
+            x = linear(x, **params[f"linear{i}"])
+            if joined:
+                x = relu(drop_norm(x, **params[norm], rate=rate, train=train, key=own))
+            else:
+                x, statistics[norm] = batch_norm(x, **params[norm], **state[norm], train=train)
+                x = dropout(relu(x), rate, key=own) if own is not None else relu(x)
+        return dense(x, **params["head"]), statistics
+
+    return Model(init, apply)
+
+
+def examples_per_second(learner, state, batch: dict, steps: int = 30) -> float:
+    """Training speed of all runs together, compilation left out."""
+    step = compiled(learner.train_step)
+    jax.block_until_ready(step(state, batch))
+    began = time.perf_counter()
+    for _ in range(steps):
+        state, _ = step(state, batch)
+    jax.block_until_ready(state)
+    return steps * batch["label"].size / (time.perf_counter() - began)
+
+
+def main(config: Config) -> None:
+    """Train four networks, compare and draw."""
+    data = load_splits(config.dataset, config.run.data_dir)
+    train = data["train"]
+    preprocess = standardize(*image_statistics(train))
+    inputs, classes = int(np.prod(train.example_shape)), train.num_classes
+    if inputs % config.parts:
+        raise UsageError(f"parts is {config.parts}, expected a divisor of {inputs} inputs")
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
+
+    kinds = {"dense, batch norm + dropout": (False, False), "dense, drop_norm": (False, True),
+             "split_linear, batch norm + dropout": (True, False),
+             "split_linear, drop_norm": (True, True)}  # fmt: skip
+    learners = {}
+    for name, (split, joined) in kinds.items():
+        model = network(inputs, config, classes, split=split, joined=joined)
+        model = with_preprocessing(model, preprocess)
+        learners[name] = over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
+
+    run = open_run("custom_layers", config, config.run)
+    fitted = fit_each(learners, data, config.fit, run)
+
+    batch = train.batch(config.fit.order(len(train), (config.seeds,)).batch(0))
+    summary = {}
+    for name, learner in learners.items():
+        best = fitted[name].best
+        accuracy = make_evaluate(learner, 1000)(best, data["test"]).means()["accuracy"]
+        summary[name] = {
+            "accuracy": summarize(accuracy),
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(best.params)) // config.seeds,
+            "examples_per_second": round(examples_per_second(learner, best, batch)),
+        }
+    write_result(run, {"test": summary}, sum(each.seconds for each in fitted.values()))
+    curves = {name: logged(each, "accuracy", "validation") for name, each in fitted.items()}
+    save_figures(
+        run,
+        {"accuracy": lambda: plots.named_lines(curves, x="step", y="validation accuracy")},
+    )
+    for name, row in summary.items():
+        accuracy = row["accuracy"]
+        spread = f"{accuracy['mean']:.4f} ± {accuracy['deviation']:.4f}"
+        speed = f"{row['examples_per_second']:>9,} examples/s"
+        print(f"{name:35} {spread}  {row['parameters']:>8,} parameters  {speed}")
+    print(f"figures and result.json in {run.directory}")
+
+
+if __name__ == "__main__":
+    launch(Config, main)

@@ -1,0 +1,263 @@
+"""Every optimizer with every initializer, in networks of several depths: one compiled sweep.
+
+All runs are one program under `vmap`. Which optimizer and which initializer a run has is a number
+that is mapped over, and so is its depth: layers beyond it are skipped. Beside the accuracies, the
+size of activations and gradients is drawn layer by layer, as it is before training.
+Command: python -m experiments.basics.optimizers_and_initializers
+The same runs one after the other, to compare the time: --in-turn
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dl_jax import functional, plots
+from dl_jax.data import image_statistics, load_splits
+from dl_jax.errors import check_range
+from dl_jax.functional import cross_entropy, dense, standardize, tanh
+from dl_jax.learners import over_hyperparameters, product, supervised
+from dl_jax.models import Model, with_preprocessing
+from dl_jax.optim.optimizers import (
+    Rule,
+    adaptive_moments,
+    descent,
+    heavy_ball,
+    plain,
+    root_mean_square,
+)
+from dl_jax.training import (
+    FitConfig,
+    RunOptions,
+    fit,
+    fit_each,
+    launch,
+    make_evaluate,
+    open_run,
+    save_figures,
+    write_result,
+)
+
+OPTIMIZERS = {  # the rule, its learning rate, its weight decay
+    "sgd": (plain(), 0.1, 0.0),
+    "momentum": (heavy_ball(0.9), 0.02, 0.0),
+    "nesterov": (heavy_ball(0.9, look_ahead=True), 0.02, 0.0),
+    "rmsprop": (root_mean_square(0.9, 1e-8), 1e-3, 0.0),
+    "adam": (adaptive_moments(0.9, 0.999, 1e-8), 2e-3, 0.0),
+    "adamw": (adaptive_moments(0.9, 0.999, 1e-8), 2e-3, 0.1),
+}
+
+
+def small(key, shape):
+    """Normal with deviation 0.01, as was usual before anyone did the sum."""
+    return 0.01 * jax.random.normal(key, shape)
+
+
+INITIALIZERS = {
+    "small": small,
+    "xavier_uniform": functional.xavier_uniform,
+    "lecun_normal": functional.lecun_normal,
+    "he_normal": functional.he_normal,
+    "orthogonal": functional.orthogonal,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Optimizers, initializers and depths in one sweep."""
+
+    depths: tuple[int, ...] = (2, 8)
+    """Hidden layers."""
+    width: int = 64
+    """Units of each hidden layer."""
+    in_turn: bool = False
+    """Train the same runs one after the other, each compiled on its own."""
+    dataset: str = "digits"
+    """`digits` (comes with the installation), or the TFDS name of a dataset such as `mnist`."""
+    fit: FitConfig = FitConfig(epochs=15, batch_size=64, stop_on_nonfinite=False)
+    run: RunOptions = RunOptions()
+
+    def __post_init__(self) -> None:
+        check_range("depths", min(self.depths, default=0), low=1)
+        check_range("width", self.width, low=1)
+
+
+def chosen(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
+    """Branch `index`; where that is traced, it may differ from run to run."""
+    if isinstance(index, int):
+        return branches[index](*operands)
+    return jax.lax.switch(index, branches, *operands)
+
+
+def one_of(rules: Sequence[Rule], index: Any) -> Rule:
+    """The rule of that index, with the memories of all."""
+
+    def direction(gradient: Any, memory: Any, t: Any) -> Any:
+        def follow(which: int) -> Callable:
+            def branch(gradient: Any, memory: Any, t: Any) -> Any:
+                towards, own = rules[which].direction(gradient, memory[which], t)
+                return towards, (*memory[:which], own, *memory[which + 1 :])
+
+            return branch
+
+        branches = [follow(which) for which in range(len(rules))]
+        return chosen(index, branches, gradient, memory, t)
+
+    return Rule(lambda params: tuple(rule.init(params) for rule in rules), direction)
+
+
+def deep(
+    inputs: int, width: int, deepest: int, classes: int, depth: Any, initializer: Any
+) -> Model:
+    """`depth` hidden layers of tanh, of `deepest` that the parameters have room for."""
+    branches = list(INITIALIZERS.values())
+
+    def layer(key, fan_in, units):
+        def make(initial: Callable) -> Callable:
+            return lambda key: initial(key, (fan_in, units))
+
+        kernel = chosen(initializer, [make(initial) for initial in branches], key)
+        return {"kernel": kernel, "bias": jnp.zeros(units)}
+
+    def init(key):
+        keys = jax.random.split(key, deepest + 1)
+        sizes = [inputs, *[width] * deepest]
+        params = {f"dense{i + 1}": layer(keys[i], sizes[i], width) for i in range(deepest)}
+        return {**params, "head": layer(keys[-1], width, classes)}, {}
+
+    def apply(params, state, inputs, *, train, key=None):
+        del train, key
+        x = inputs.reshape(inputs.shape[0], -1)
+        for i in range(1, deepest + 1):
+            if isinstance(depth, int) and i > depth:
+                break
+            y = tanh(dense(x, **params[f"dense{i}"]))
+            x = y if i == 1 else jnp.where(i <= depth, y, x)
+        return dense(x, **params["head"]), state
+
+    return Model(init, apply)
+
+
+def magnitudes(
+    data: Any, width: int, depth: int, initial: Callable
+) -> tuple[np.ndarray, np.ndarray]:
+    """Deviation of activations and of their cotangents, layer by layer, before training."""
+    batch = data["train"].batch(np.arange(256))
+    x = standardize(*image_statistics(data["train"]))(jnp.asarray(batch["image"]))
+    x = x.reshape(256, -1)
+    keys = jax.random.split(jax.random.key(0), depth + 1)
+    sizes = [x.shape[-1], *[width] * depth]
+    kernels = [initial(k, (n, width)) for k, n in zip(keys, sizes[:-1], strict=False)]
+    head = initial(keys[-1], (width, data["train"].num_classes))
+
+    def loss(offsets):
+        """Offsets of zero, added to each activation: their gradients are the cotangents."""
+        y, activations = x, []
+        for kernel, offset in zip(kernels, offsets, strict=True):
+            y = tanh(y @ kernel) + offset
+            activations.append(y)
+        return cross_entropy(y @ head, jnp.asarray(batch["label"])).mean(), activations
+
+    zeros = [jnp.zeros((256, width))] * depth
+    cotangents, activations = jax.grad(loss, has_aux=True)(zeros)
+    return (
+        np.array([float(a.std()) for a in activations]),
+        np.array([float(g.std()) for g in cotangents]),
+    )
+
+
+def main(config: Config) -> None:
+    """Sweep and draw."""
+    data = load_splits(config.dataset, config.run.data_dir)
+    train = data["train"]
+    inputs, classes = int(np.prod(train.example_shape)), train.num_classes
+    rules, rates, decays = zip(*OPTIMIZERS.values(), strict=True)
+
+    def make_learner(optimizer, initializer, depth):
+        model = deep(inputs, config.width, max(config.depths), classes, depth, initializer)
+        model = with_preprocessing(model, standardize(*image_statistics(train)))
+        if isinstance(optimizer, int):
+            rule, rate, decay = OPTIMIZERS[list(OPTIMIZERS)[optimizer]]
+        else:
+            rule = one_of(rules, optimizer)
+            rate, decay = jnp.array(rates)[optimizer], jnp.array(decays)[optimizer]
+        return supervised(model, cross_entropy, descent(rule, rate, weight_decay=decay))
+
+    grid = product(
+        {
+            "depth": list(config.depths),
+            "optimizer": list(range(len(OPTIMIZERS))),
+            "initializer": list(range(len(INITIALIZERS))),
+        }
+    )
+    runs = len(grid["depth"])
+    run = open_run("optimizers_and_initializers", config, config.run)
+    if config.in_turn:
+        learners = {
+            f"run {i}": make_learner(**{name: int(values[i]) for name, values in grid.items()})
+            for i in range(runs)
+        }
+        fitted = fit_each(learners, data, config.fit, run)
+        accuracy = np.array(
+            [
+                make_evaluate(learner, 1000)(fitted[name].best, data["test"]).means()["accuracy"]
+                for name, learner in learners.items()
+            ]
+        )
+        seconds = sum(each.seconds for each in fitted.values())
+    else:
+        sweep = over_hyperparameters(make_learner, grid)
+        result = fit(sweep, data, config.fit, run)
+        accuracy = make_evaluate(sweep, 1000)(result.best, data["test"]).means()["accuracy"]
+        seconds = result.seconds
+
+    table = accuracy.reshape(len(config.depths), len(OPTIMIZERS), len(INITIALIZERS))
+    tables = {f"{d} hidden layers": table[i] for i, d in enumerate(config.depths)}
+    deepest = max(config.depths)
+    sizes = {
+        name: magnitudes(data, config.width, deepest, initial)
+        for name, initial in INITIALIZERS.items()
+    }
+    layers = np.arange(1, deepest + 1)
+    summary = {
+        "test": {
+            name: {
+                optimizer: dict(zip(INITIALIZERS, row.tolist(), strict=True))
+                for optimizer, row in zip(OPTIMIZERS, values, strict=True)
+            }
+            for name, values in tables.items()
+        }
+    }
+    write_result(run, summary, seconds)
+    save_figures(
+        run,
+        {
+            "accuracies": lambda: plots.heat_maps(
+                tables, list(OPTIMIZERS), list(INITIALIZERS), value="test accuracy"
+            ),
+            "activations": lambda: plots.named_lines(
+                {name: (layers, a[None]) for name, (a, _) in sizes.items()},
+                x="layer",
+                y="deviation of the activations",
+                log_scale=True,
+            ),
+            "gradients": lambda: plots.named_lines(
+                {name: (layers, g[None]) for name, (_, g) in sizes.items()},
+                x="layer",
+                y="deviation of the loss's gradients",
+                log_scale=True,
+            ),
+        },
+    )
+    for name, values in tables.items():
+        at = np.unravel_index(values.argmax(), values.shape)
+        print(f"{name}: best {values.max():.4f} with {list(OPTIMIZERS)[at[0]]} and "
+              f"{list(INITIALIZERS)[at[1]]}, worst {values.min():.4f}")  # fmt: skip
+    print(f"{runs} runs in {seconds:.1f} s; figures and result.json in {run.directory}")
+
+
+if __name__ == "__main__":
+    launch(Config, main)

@@ -16,12 +16,16 @@ from dl_jax.backprop.activations import (
     softplus,
     tanh,
 )
-from dl_jax.backprop.dense import dense, embed, flatten
+from dl_jax.backprop.attention import attention
+from dl_jax.backprop.convolution import conv2d, conv2d_transpose
+from dl_jax.backprop.dense import dense, flatten
+from dl_jax.backprop.dropout import dropout
+from dl_jax.backprop.embedding import embed
 from dl_jax.backprop.losses import binary_cross_entropy, cross_entropy, huber_loss, l2_loss
-from dl_jax.backprop.normalization import batch_norm, dropout, layer_norm
+from dl_jax.backprop.normalization import batch_norm, layer_norm
 from dl_jax.backprop.pair import Pair, chain, differentiable, mean_loss
-from dl_jax.backprop.sequences import attention, lstm, rnn
-from dl_jax.backprop.windows import avg_pool, conv2d, conv2d_transpose, max_pool
+from dl_jax.backprop.pooling import avg_pool, max_pool
+from dl_jax.backprop.recurrent import lstm, rnn
 
 __all__ = [
     "Pair",

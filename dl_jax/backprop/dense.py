@@ -1,7 +1,7 @@
-"""The affine map, and the lookup that is one in disguise."""
+"""The affine map, and the joining of axes before it."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from dl_jax.backprop.pair import Pair
 
@@ -28,26 +28,6 @@ def dense() -> Pair:
         return g @ kernel.T, rows.T @ cotangents, cotangents.sum(0)
 
     return Pair(forward, backward, ("kernel", "bias"))
-
-
-def embed() -> Pair:
-    """`y = E[i]`: a dense layer on one-hot vectors, without the zeros.
-
-    dE[v] = sum of g over the places where i = v
-    """
-
-    def forward(
-        indices: Int[Array, "..."], embedding: Float[Array, "vocabulary features"]
-    ) -> tuple[Array, tuple[Array, Array]]:
-        return embedding[indices], (indices, jnp.zeros_like(embedding))
-
-    def backward(
-        residuals: tuple[Array, Array], g: Float[Array, "... features"]
-    ) -> tuple[None, Array]:
-        indices, zeros = residuals
-        return None, zeros.at[indices].add(g)
-
-    return Pair(forward, backward, ("embedding",))
 
 
 def flatten() -> Pair:

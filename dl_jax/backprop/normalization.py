@@ -1,11 +1,9 @@
-"""Normalization and dropout."""
+"""Normalization over a batch, and over the features of an example."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dl_jax.backprop.pair import Pair
-from dl_jax.types import PRNGKey
 
 
 def batch_norm(epsilon: float = 1e-5) -> Pair:
@@ -68,19 +66,6 @@ def layer_norm(epsilon: float = 1e-6) -> Pair:
         return dx, (g * normalized).sum(axes), g.sum(axes)
 
     return Pair(forward, backward, ("scale", "bias"))
-
-
-def dropout(rate: float) -> Pair:
-    """`y = m x / (1 - rate)` with a random mask m, operands `(x, key)`; `dx = m g / (1 - rate)`."""
-
-    def forward(x: Array, key: PRNGKey) -> tuple[Array, Array]:
-        factor = jax.random.bernoulli(key, 1 - rate, x.shape).astype(x.dtype) / (1 - rate)
-        return factor * x, factor
-
-    def backward(factor: Array, g: Array) -> tuple[Array, None]:
-        return factor * g, None
-
-    return Pair(forward, backward)
 
 
 def _along(vector: Array, x: Array) -> Array:

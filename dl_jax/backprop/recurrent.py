@@ -1,20 +1,16 @@
-"""Recurrent networks through time, and attention."""
+"""Recurrent networks, backwards through time."""
 
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from dl_jax.backprop.pair import Pair
 from dl_jax.types import Params
 
 Sequence = Float[Array, "batch time features"]
 Hidden = Float[Array, "batch hidden"]
-Queries = Float[Array, "batch time heads head_dim"]
-Keys = Float[Array, "batch source heads head_dim"]
-Values = Float[Array, "batch source heads value_dim"]
-Results = Float[Array, "batch time heads value_dim"]
 
 
 def rnn() -> Pair:
@@ -117,41 +113,6 @@ def lstm() -> Pair:
         dcarry, das = lax.scan(step, g_last, (_time_first(g_hs), gates), reverse=True)
         before = jnp.concatenate([carry[1][:, None], hs[:, :-1]], axis=1)
         return _gather(params, inputs, before, _time_first(das), dcarry)
-
-    return Pair(forward, backward)
-
-
-def attention(mask: Bool[Array, "#batch #heads #time #source"] | None = None) -> Pair:
-    """`y = P v` with `P = softmax(s)`, `s = q k^T / sqrt(d)`, operands `(q, k, v)`.
-
-        dv = P^T g        dP = g v^T        ds = P (dP - sum(dP P))
-        dq = ds k / sqrt(d)        dk = ds^T q / sqrt(d)
-
-    The sum runs over the keys: it is the softmax's Jacobian again.
-
-    Args:
-        mask: true where a query may attend to a key; each query needs one at least.
-    """
-
-    def forward(query: Queries, key: Keys, value: Values) -> tuple[Results, Any]:
-        scale = query.shape[-1] ** -0.5
-        scores = jnp.einsum("bthd,bshd->bhts", query, key) * scale
-        if mask is not None:
-            scores = jnp.where(mask, scores, -jnp.inf)
-        powers = jnp.exp(scores - scores.max(-1, keepdims=True))
-        weights = powers / powers.sum(-1, keepdims=True)  # [B, H, T, S]
-        y = jnp.einsum("bhts,bshd->bthd", weights, value)
-        return y, (query, key, value, weights)
-
-    def backward(residuals: Any, g: Results) -> tuple[Queries, Keys, Values]:
-        query, key, value, weights = residuals
-        dvalue = jnp.einsum("bhts,bthd->bshd", weights, g)
-        dweights = jnp.einsum("bthd,bshd->bhts", g, value)
-        dscores = weights * (dweights - (dweights * weights).sum(-1, keepdims=True))
-        dscores = dscores * query.shape[-1] ** -0.5
-        dquery = jnp.einsum("bhts,bshd->bthd", dscores, key)
-        dkey = jnp.einsum("bhts,bthd->bshd", dscores, query)
-        return dquery, dkey, dvalue
 
     return Pair(forward, backward)
 

@@ -1,0 +1,20 @@
+"""Dropout."""
+
+import jax
+from jaxtyping import Array
+
+from dl_jax.backprop.pair import Pair
+from dl_jax.types import PRNGKey
+
+
+def dropout(rate: float) -> Pair:
+    """`y = m x / (1 - rate)` with a random mask m, operands `(x, key)`; `dx = m g / (1 - rate)`."""
+
+    def forward(x: Array, key: PRNGKey) -> tuple[Array, Array]:
+        factor = jax.random.bernoulli(key, 1 - rate, x.shape).astype(x.dtype) / (1 - rate)
+        return factor * x, factor
+
+    def backward(factor: Array, g: Array) -> tuple[Array, None]:
+        return factor * g, None
+
+    return Pair(forward, backward)

@@ -1,0 +1,26 @@
+"""The lookup of vectors, a dense layer in disguise."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from dl_jax.backprop.pair import Pair
+
+
+def embed() -> Pair:
+    """`y = E[i]`: a dense layer on one-hot vectors, without the zeros.
+
+    dE[v] = sum of g over the places where i = v
+    """
+
+    def forward(
+        indices: Int[Array, "..."], embedding: Float[Array, "vocabulary features"]
+    ) -> tuple[Array, tuple[Array, Array]]:
+        return embedding[indices], (indices, jnp.zeros_like(embedding))
+
+    def backward(
+        residuals: tuple[Array, Array], g: Float[Array, "... features"]
+    ) -> tuple[None, Array]:
+        indices, zeros = residuals
+        return None, zeros.at[indices].add(g)
+
+    return Pair(forward, backward, ("embedding",))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.figure import Figure
 
 from dl_jax.plots.style import (
@@ -21,7 +21,7 @@ from dl_jax.plots.style import (
 
 COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK)
 STYLES = ("-", "--", ":", "-.")
-Curve = tuple[Float[np.ndarray, " points"], Float[np.ndarray, "runs points"]]
+Curve = tuple[Real[np.ndarray, " points"], Float[np.ndarray, "runs points"]]
 
 
 def named_lines(
@@ -35,8 +35,9 @@ def named_lines(
 ) -> Figure:
     """Curves told apart by colour and stroke, each the mean of its runs with a band around it.
 
-    The band is ± one standard deviation (of a sample). Where curves coincide, the later ones are
-    drawn thinner, so that all can be seen.
+    The band is ± one standard deviation (of a sample); on a logarithmic axis, mean and deviation
+    are those of the logarithms, or the band might reach below zero. Where curves coincide, the
+    later ones are drawn thinner, so that all can be seen.
 
     Args:
         curves: name to abscissae and the ordinates of each run.
@@ -54,15 +55,26 @@ def named_lines(
     widths = np.linspace(3.6, 1.4, len(curves)) if len(curves) > 1 else [1.8]
     for index, (name, (at, values)) in enumerate(curves.items()):
         colour = COLOURS[index % len(COLOURS)]
-        mean = values.mean(0)
+        low, mean, high = _band(values, log_scale)
         axes.plot(
             at, mean, color=colour, linestyle=STYLES[index % len(STYLES)],
             linewidth=widths[index], label=name,
         )  # fmt: skip
         if len(values) > 1:
-            spread = values.std(0, ddof=1)
-            axes.fill_between(at, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+            axes.fill_between(at, low, high, color=colour, alpha=0.2, lw=0)
     if log_scale:
         axes.set_yscale("log")
     axes.legend(frameon=False, fontsize=SMALL_SIZE)
     return figure
+
+
+def _band(
+    values: Float[np.ndarray, "runs points"], log_scale: bool
+) -> tuple[Float[np.ndarray, " points"], ...]:
+    """Mean minus deviation, mean, and mean plus deviation over runs."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # a zero has no place on a log axis
+        values = np.log(values) if log_scale else values
+        mean = values.mean(0)
+        deviation = values.std(0, ddof=1) if len(values) > 1 else np.zeros_like(mean)
+    band = mean - deviation, mean, mean + deviation
+    return tuple(np.exp(edge) for edge in band) if log_scale else band

@@ -17,7 +17,6 @@ from dl_jax.learners import Learner, TrainState
 from dl_jax.training.advance import Progress, make_advance
 from dl_jax.training.best import Best, all_finite, improve
 from dl_jax.training.checkpoints import Checkpoints
-from dl_jax.training.command import resume_command
 from dl_jax.training.evaluate import make_evaluate
 from dl_jax.training.fit_config import FitConfig
 from dl_jax.training.interruption import EXIT_CODES, Interrupted, Interruption
@@ -233,6 +232,6 @@ def _stop_nonfinite(what: str, first_bad: np.ndarray, checkpoints: Checkpoints, 
 def _stop_interrupted(received: Signals, step: int, failure: str | None, run: Run) -> None:
     saved = f"saved at step {step}" if failure is None else f"not saved at step {step}: {failure}"
     raise Interrupted(
-        f"stopped by {received.name}, {saved}; go on with: {resume_command(run.directory)}",
+        f"stopped by {received.name}, {saved}; go on with: {run.resume_command}",
         EXIT_CODES[received],
     )

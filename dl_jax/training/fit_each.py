@@ -1,6 +1,5 @@
 """Several learners on the same data, to be compared."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -29,11 +28,7 @@ def fit_each(
     fitted = {}
     for name, learner in learners.items():
         print(f"-- {name}", flush=True)
-        directory = run.directory / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-        began = directory.exists()
-        directory.mkdir(exist_ok=True)
-        own = Run(directory, run.resumed and began, run.config)
-        fitted[name] = fit(learner, data, config, own)
+        fitted[name] = fit(learner, data, config, run.part(name))
     return fitted
 
 

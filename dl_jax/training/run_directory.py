@@ -61,12 +61,14 @@ class Run:
         resumed: whether it held a run before.
         config: the configuration as `config.json` holds it; checkpoints carry it too.
         tensorboard: whether events are written beside `metrics.jsonl`.
+        whole: the run that this one is a part of, if it is one: that is what a command resumes.
     """
 
     directory: Path
     resumed: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
+    whole: "Run | None" = None
     _events: Any = field(default=None, repr=False)
 
     @property
@@ -86,6 +88,18 @@ class Run:
         path.mkdir(exist_ok=True)
         return path
 
+    def part(self, name: str) -> "Run":
+        """A run of its own in a folder within this one, resumed where that is there already."""
+        directory = self.directory / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+        began = directory.exists()
+        directory.mkdir(exist_ok=True)
+        return Run(directory, self.resumed and began, self.config, self.tensorboard, self)
+
+    @property
+    def resume_command(self) -> str:
+        """The command that goes on with this run."""
+        return resume_command((self.whole or self).directory)
+
     def log(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Append one row to `metrics.jsonl`, and return it as it was written.
 
@@ -99,16 +113,19 @@ class Run:
         except OSError as error:
             raise RunError(
                 f"{self.metrics_file} cannot be written ({error.strerror}): free some space, then "
-                f"continue with: {resume_command(self.directory)}"
+                f"continue with: {self.resume_command}"
             ) from error
         if self.tensorboard:
             self._log_events(plain)
         return plain
 
     def discard(self) -> None:
-        """Remove the directory of a run that was opened and never began."""
-        if not (self.resumed or self.metrics_file.exists() or self.checkpoints.exists()):
-            shutil.rmtree(self.directory, ignore_errors=True)
+        """Remove the directory of a run that was opened and never began, nor any part of it."""
+        if self.resumed or self.metrics_file.exists() or self.checkpoints.exists():
+            return
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.whole and not any(path.is_dir() for path in self.whole.directory.iterdir()):
+            self.whole.discard()
 
     def clear_results(self) -> None:
         """Remove what an earlier end of this run left, for it is trained again."""

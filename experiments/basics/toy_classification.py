@@ -110,7 +110,8 @@ def main(config: Config) -> None:
         # The same training in stretches, each going on where the one before it ended.
         stop = max(1, total * frame // config.animate)
         state = fit(learner, data, replace(config.fit, steps=stop), run).state
-        frames.append((f"step {stop}", partial(probability, state)))
+        if int(state.step[0]) == stop:  # a resumed run may be past it
+            frames.append((f"step {stop}", partial(probability, state)))
         run = replace(run, resumed=True)
     fitted = fit(learner, data, config.fit, run)
     best = partial(probability, fitted.best)

@@ -1,0 +1,73 @@
+"""Several learners in one run: parts of it, resumed and stopped as one."""
+
+import importlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from dl_jax.errors import UsageError
+from dl_jax.training import Interrupted, fit_each, logged, open_run
+from dl_jax.training.run_directory import RunOptions
+from experiments.quickstart import Config
+from tests.training.tiny import assert_same_bits, tiny_config, tiny_data, tiny_learner
+
+
+def opened(tmp_path: Path, *, resume: bool = False, **changes):
+    options = RunOptions(out=tmp_path, name="run", resume=resume)
+    config = Config(fit=tiny_config(**changes), run=options)
+    return open_run("quickstart", config, options), config.fit
+
+
+def learners():
+    return {"With rate 0.01": tiny_learner(seeds=2), "faster": tiny_learner(seeds=2, rate=0.1)}
+
+
+def test_each_is_trained_in_a_folder_of_its_own(tmp_path: Path):
+    run, config = opened(tmp_path)
+    fitted = fit_each(learners(), tiny_data(), config, run)
+    assert (run.directory / "with_rate_0_01" / "metrics.jsonl").is_file()
+    assert (run.directory / "faster" / "metrics.jsonl").is_file()
+    steps, losses = logged(fitted["faster"], "loss", "validation")
+    assert steps.tolist() == [8, 16, 24]
+    assert losses.shape == (2, 3)
+
+
+def test_stopped_in_one_it_goes_on_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The command that is printed resumes the whole, not the part."""
+    run, config = opened(tmp_path / "whole")
+    whole = fit_each(learners(), tiny_data(), config, run)
+
+    module = importlib.import_module("dl_jax.training.fit")
+    original, begun = module.make_advance, []
+
+    def signalling(*arguments, **options):
+        advance = original(*arguments, **options)
+        begun.append(1)
+        second = len(begun) == 2
+
+        def both(state, start, stop, asked_to_stop):
+            if second and start >= 8:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return advance(state, start, stop, asked_to_stop)
+
+        return both
+
+    run, config = opened(tmp_path / "stopped")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "make_advance", signalling)
+        with pytest.raises(Interrupted) as end:
+            fit_each(learners(), tiny_data(), config, run)
+    assert f"--out {tmp_path / 'stopped'} --name run --resume" in str(end.value)
+    again, config = opened(tmp_path / "stopped", resume=True)
+    resumed = fit_each(learners(), tiny_data(), config, again)
+    for name in whole:
+        assert_same_bits(resumed[name].state, whole[name].state)
+
+
+def test_what_is_refused_leaves_no_directory(tmp_path: Path):
+    run, config = opened(tmp_path, monitor="acc")
+    with pytest.raises(UsageError, match="monitor is 'acc'"):
+        fit_each(learners(), tiny_data(), config, run)
+    assert not run.directory.exists()

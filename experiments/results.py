@@ -17,11 +17,19 @@ SOURCES = {
     "mnist_cnn": "0.98 (course)",
     "fashion_mlp": "0.8794 (course)",
     "fashion_cnn": "0.8234 (course)",
+    "toy_classification": "none",
+    "three_ways": "none",
+    "optimizers_and_initializers": "none",
+    "batchnorm_dropout": "none",
+    "custom_layers": "none",
+    "quantile_labels": "none",
 }
 
 
 def rows(folder: Path) -> list[str]:
-    """One row of the table for each result file, in the order of `SOURCES`.
+    """The rows of the table: one for each result, or for each of those that a file compares.
+
+    They stand in the order of `SOURCES`.
 
     Raises:
         ValueError: a result is of code that was never committed.
@@ -38,16 +46,22 @@ def rows(folder: Path) -> list[str]:
         commit = record["environment"]["git_commit"]
         if commit is None or commit.endswith("-dirty"):
             raise ValueError(f"{name}.json is of no commit but {commit}: run it from a clean tree")
-        accuracy = record["test"]["accuracy"]
         minutes, seconds = divmod(round(record["seconds"]), 60)
-        table.append(
-            f"| {name} | {SOURCES[record['experiment']]} "
-            f"| {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f} "
-            f"| {len(accuracy['runs'])} "
-            f"| {record['environment']['processor']} "
-            f"| {minutes}:{seconds:02} for all seeds "
-            f"| `{record['command']}` |"
-        )
+        compared = record["test"]
+        if "accuracy" in compared:
+            compared = {"": compared}
+        for kind, measured in compared.items():
+            if "accuracy" not in measured:  # a sweep, which compares times
+                continue
+            accuracy = measured["accuracy"]
+            table.append(
+                f"| {name}{kind and f': {kind}'} | {SOURCES[record['experiment']]} "
+                f"| {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f} "
+                f"| {len(accuracy['runs'])} "
+                f"| {record['environment']['processor']} "
+                f"| {minutes}:{seconds:02} for all {'seeds' if not kind else 'of them'} "
+                f"| `{record['command']}` |"
+            )
     return table
 
 

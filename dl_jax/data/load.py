@@ -3,15 +3,11 @@
 import os
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dl_jax.data.cache import cached
 from dl_jax.data.dataset import Dataset
 from dl_jax.data.digits import digits
+from dl_jax.data.splits import SPLITS, split_indices
 from dl_jax.errors import UsageError, check_choice, check_range
-
-SPLITS = ("train", "validation", "test")
 
 
 def load(
@@ -89,25 +85,6 @@ def _held_out(
     everything: Dataset, split: str, missing: tuple[str, ...], fraction: float, seed: int
 ) -> Dataset:
     """One split of examples from which those of the `missing` splits are held out."""
-    indices = {"train": np.arange(len(everything))}
-    if "test" in missing:
-        kept, test = _divide(len(everything), 1 / 5, seed)
-        indices |= {"train": kept, "test": test}
-    if "validation" in missing:
-        kept, held_out = _divide(len(indices["train"]), fraction, seed)
-        indices |= {"validation": indices["train"][held_out], "train": indices["train"][kept]}
     if not missing:
         return everything
-    return everything.subset(indices[split], split)
-
-
-def _divide(count: int, fraction: float, seed: int) -> tuple[NDArray, NDArray]:
-    """Indices of what stays and of the share held out, both in ascending order."""
-    held_out = round(count * fraction)
-    if not 0 < held_out < count:
-        raise UsageError(
-            f"holding out {fraction:.3g} of {count} examples leaves one side empty: choose another "
-            "validation_fraction"
-        )
-    shuffled = np.random.default_rng(seed).permutation(count)
-    return np.sort(shuffled[held_out:]), np.sort(shuffled[:held_out])
+    return everything.subset(split_indices(len(everything), missing, fraction, seed)[split], split)

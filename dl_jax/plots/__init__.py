@@ -1,5 +1,6 @@
 """Figures drawn from numbers, with matplotlib and without a display or any global state."""
 
+from dl_jax.plots.bars import grouped_bars
 from dl_jax.plots.border import decision_border, save_border_animation
 from dl_jax.plots.confusion import confusion_matrix
 from dl_jax.plots.curves import training_curves
@@ -16,6 +17,7 @@ __all__ = [
     "confusion_matrix",
     "decision_border",
     "first_layer_filters",
+    "grouped_bars",
     "heat_maps",
     "landscape",
     "named_lines",

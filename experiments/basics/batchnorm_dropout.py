@@ -147,15 +147,15 @@ def main(config: Config) -> None:
 
     batch = {k: jnp.asarray(v) for k, v in train.batch(np.arange(min(256, len(train)))).items()}
     layers = np.arange(1, config.depth + 1)
-    summary, flow = {}, {}
+    accuracies, flow = {"train": {}, "test": {}}, {}
     for name, learner in learners.items():
         start = jax.jit(learner.init)(jax.random.key(config.fit.seed))
         flow[name] = layers, gradient_norms(models[name], start, batch, config.depth)
         evaluate = make_evaluate(learner, 1000)
-        on_train, on_test = (evaluate(fitted[name].state, data[split]).means()["accuracy"]
-                             for split in ("train", "test"))  # fmt: skip
-        summary[name] = {"train": summarize(on_train), "test": summarize(on_test)}
-    write_result(run, {"accuracy": summary}, sum(each.seconds for each in fitted.values()))
+        for split, measured in accuracies.items():
+            values = evaluate(fitted[name].state, data[split]).means()["accuracy"]
+            measured[name] = {"accuracy": summarize(values)}
+    write_result(run, accuracies, sum(each.seconds for each in fitted.values()))
 
     def curves(metric, split):
         return {name: logged(each, metric, split) for name, each in fitted.items()}
@@ -174,9 +174,10 @@ def main(config: Config) -> None:
             ),
         },
     )
-    for name, accuracy in summary.items():
-        print(f"{name:11} training {accuracy['train']['mean']:.4f}, test "
-              f"{accuracy['test']['mean']:.4f} ± {accuracy['test']['deviation']:.4f}")  # fmt: skip
+    for name in kinds:
+        train, test = (measured[name]["accuracy"] for measured in accuracies.values())
+        print(f"{name:11} training {train['mean']:.4f}, test {test['mean']:.4f} ± "
+              f"{test['deviation']:.4f}")  # fmt: skip
     print(f"figures and result.json in {run.directory}")
 
 

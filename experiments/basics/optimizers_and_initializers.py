@@ -1,34 +1,28 @@
 """Every optimizer with every initializer, in networks of several depths: one compiled sweep.
 
-All runs are one program under `vmap`. Which optimizer and which initializer a run has is a number
-that is mapped over, and so is its depth: layers beyond it are skipped. Beside the accuracies, the
-size of activations and gradients is drawn layer by layer, as it is before training.
+All runs are one program under `vmap`. The optimizers are one rule with different numbers, which
+are mapped over; so are the initializer and the depth: layers beyond it are skipped. Beside the
+accuracies, the size of activations and gradients is drawn layer by layer, as it is before training.
 Command: python -m experiments.basics.optimizers_and_initializers
 The same runs one after the other, to compare the time: --in-turn
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from dl_jax import functional, plots
+from dl_jax import functional, optim, plots
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_range
 from dl_jax.functional import cross_entropy, dense, standardize, tanh
 from dl_jax.learners import over_hyperparameters, product, supervised
 from dl_jax.models import Model, with_preprocessing
-from dl_jax.optim.optimizers import (
-    Rule,
-    adaptive_moments,
-    descent,
-    heavy_ball,
-    plain,
-    root_mean_square,
-)
+from dl_jax.optim.optimizers import Moments, Rule, descent
 from dl_jax.training import (
     FitConfig,
     RunOptions,
@@ -41,13 +35,36 @@ from dl_jax.training import (
     write_result,
 )
 
-OPTIMIZERS = {  # the rule, its learning rate, its weight decay
-    "sgd": (plain(), 0.1, 0.0),
-    "momentum": (heavy_ball(0.9), 0.02, 0.0),
-    "nesterov": (heavy_ball(0.9, look_ahead=True), 0.02, 0.0),
-    "rmsprop": (root_mean_square(0.9, 1e-8), 1e-3, 0.0),
-    "adam": (adaptive_moments(0.9, 0.999, 1e-8), 2e-3, 0.0),
-    "adamw": (adaptive_moments(0.9, 0.999, 1e-8), 2e-3, 0.1),
+
+class Numbers(NamedTuple):
+    """An optimizer as numbers of one rule that holds them all.
+
+    m = decay * m + gain * g                 m^ = m / (1 - decay^t)         if corrected
+    s = square_decay * s + (1 - square_decay) * g^2     s^ likewise
+    n = m^, or if it looks ahead g + decay * m
+    d = n / (sqrt(s^ + inner) + outer)       if adaptive, and else n
+    """
+
+    learning_rate: Any
+    decay: Any = 0.0
+    gain: Any = 1.0
+    look_ahead: Any = False
+    adaptive: Any = False
+    square_decay: Any = 0.0
+    corrected: Any = False
+    inner: Any = 0.0
+    outer: Any = 0.0
+    weight_decay: Any = 0.0
+
+
+ADAM = Numbers(2e-3, 0.9, 0.1, adaptive=True, square_decay=0.999, corrected=True, outer=1e-8)
+OPTIMIZERS = {
+    "sgd": Numbers(0.1),
+    "momentum": Numbers(0.02, 0.9),
+    "nesterov": Numbers(0.02, 0.9, look_ahead=True),
+    "rmsprop": Numbers(1e-3, adaptive=True, square_decay=0.9, inner=1e-8),
+    "adam": ADAM,
+    "adamw": ADAM._replace(weight_decay=0.1),
 }
 
 
@@ -85,28 +102,42 @@ class Config:
         check_range("width", self.width, low=1)
 
 
+def descend(by: Numbers) -> optax.GradientTransformation:
+    """The optimizer of these numbers, which may differ from run to run."""
+
+    def init(params: Any) -> Moments:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return Moments(zeros, zeros)
+
+    def direction(gradient: Any, memory: Moments, t: Any) -> tuple[Any, Moments]:
+        mean = jax.tree.map(lambda m, g: by.decay * m + by.gain * g, memory.mean, gradient)
+        rho = by.square_decay
+        square = jax.tree.map(lambda s, g: rho * s + (1 - rho) * g**2, memory.square, gradient)
+        mean_scale = jnp.where(by.corrected, 1 - by.decay**t, 1.0)
+        square_scale = jnp.where(by.corrected, 1 - rho**t, 1.0)
+
+        def towards(g: Any, m: Any, s: Any) -> Any:
+            n = jnp.where(by.look_ahead, g + by.decay * m, m / mean_scale)
+            root = jnp.sqrt(s / square_scale + by.inner) + by.outer
+            return jnp.where(by.adaptive, n / root, n)
+
+        return jax.tree.map(towards, gradient, mean, square), Moments(mean, square)
+
+    return descent(Rule(init, direction), by.learning_rate, weight_decay=by.weight_decay)
+
+
+def of_its_own(name: str) -> optax.GradientTransformation:
+    """The same optimizer as `dl_jax.optim` has it, for a run alone."""
+    by = OPTIMIZERS[name]
+    decay = {"weight_decay": by.weight_decay} if by.weight_decay else {}
+    return getattr(optim, name)(by.learning_rate, **decay)
+
+
 def chosen(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
     """Branch `index`; where that is traced, it may differ from run to run."""
     if isinstance(index, int):
         return branches[index](*operands)
     return jax.lax.switch(index, branches, *operands)
-
-
-def one_of(rules: Sequence[Rule], index: Any) -> Rule:
-    """The rule of that index, with the memories of all."""
-
-    def direction(gradient: Any, memory: Any, t: Any) -> Any:
-        def follow(which: int) -> Callable:
-            def branch(gradient: Any, memory: Any, t: Any) -> Any:
-                towards, own = rules[which].direction(gradient, memory[which], t)
-                return towards, (*memory[:which], own, *memory[which + 1 :])
-
-            return branch
-
-        branches = [follow(which) for which in range(len(rules))]
-        return chosen(index, branches, gradient, memory, t)
-
-    return Rule(lambda params: tuple(rule.init(params) for rule in rules), direction)
 
 
 def deep(
@@ -174,17 +205,16 @@ def main(config: Config) -> None:
     data = load_splits(config.dataset, config.run.data_dir)
     train = data["train"]
     inputs, classes = int(np.prod(train.example_shape)), train.num_classes
-    rules, rates, decays = zip(*OPTIMIZERS.values(), strict=True)
 
     def make_learner(optimizer, initializer, depth):
         model = deep(inputs, config.width, max(config.depths), classes, depth, initializer)
         model = with_preprocessing(model, standardize(*image_statistics(train)))
         if isinstance(optimizer, int):
-            rule, rate, decay = OPTIMIZERS[list(OPTIMIZERS)[optimizer]]
-        else:
-            rule = one_of(rules, optimizer)
-            rate, decay = jnp.array(rates)[optimizer], jnp.array(decays)[optimizer]
-        return supervised(model, cross_entropy, descent(rule, rate, weight_decay=decay))
+            return supervised(model, cross_entropy, of_its_own(list(OPTIMIZERS)[optimizer]))
+        numbers = [
+            jnp.array(column)[optimizer] for column in zip(*OPTIMIZERS.values(), strict=True)
+        ]
+        return supervised(model, cross_entropy, descend(Numbers(*numbers)))
 
     grid = product(
         {

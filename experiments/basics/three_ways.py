@@ -1,7 +1,8 @@
 """The same classifier three times: derivatives by hand, by JAX, and as a Flax module.
 
-One hidden layer, the same initial parameters, the same batches: if all are right, their losses
-coincide; they are drawn over each other.
+One hidden layer, or with --filters one after convolutions and a pool; the same initial
+parameters, the same batches: if all are right, their losses coincide; they are drawn over each
+other.
 Command: python -m experiments.basics.three_ways
 """
 
@@ -16,7 +17,7 @@ from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_range
 from dl_jax.functional import cross_entropy, standardize
 from dl_jax.learners import by_hand, over_seeds, supervised
-from dl_jax.models import from_linen, mlp, with_preprocessing
+from dl_jax.models import cnn, from_linen, mlp, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.training import (
     FitConfig,
@@ -38,6 +39,8 @@ class Config:
 
     width: int = 64
     """Units of the hidden layer."""
+    filters: tuple[int, ...] = ()
+    """Filters of 3x3 convolutions before it, which a 2x2 max-pool ends; none makes an MLP."""
     dataset: str = "digits"
     """`digits` (comes with the installation), or the TFDS name of a dataset such as `mnist`."""
     seeds: int = 3
@@ -48,20 +51,48 @@ class Config:
 
     def __post_init__(self) -> None:
         check_range("width", self.width, low=1)
+        check_range("filters", min(self.filters, default=1), low=1)
 
 
 class FlaxNetwork(linen.Module):
     """The network as one writes it with Flax."""
 
+    filters: tuple[int, ...]
     width: int
     classes: int
 
     @linen.compact
     def __call__(self, images):
         """Logits of a batch."""
-        x = images.reshape(images.shape[0], -1)
+        x = images
+        for c, filters in enumerate(self.filters, 1):
+            x = linen.relu(linen.Conv(filters, (3, 3), name=f"conv1_{c}")(x))
+        if self.filters:
+            x = linen.max_pool(x, (2, 2), strides=(2, 2))
+        x = x.reshape(x.shape[0], -1)
         x = linen.relu(linen.Dense(self.width, name="dense1")(x))
         return linen.Dense(self.classes, name="head")(x)
+
+
+def by_pairs(filters: int, preprocess) -> Pair:
+    """The network as forward-and-backward pairs, with so many convolutions."""
+    layers = {
+        # Constant, so nothing comes back through it.
+        "preprocess": Pair(lambda x: (preprocess(x), None), lambda _, g: (g,)),
+    }
+    for c in range(1, filters + 1):
+        layers |= {f"conv1_{c}": backprop.conv2d(), f"relu1_{c}": backprop.relu()}
+    if filters:
+        layers["pool"] = backprop.max_pool(2)
+    return chain(
+        {
+            **layers,
+            "flatten": backprop.flatten(),
+            "dense1": backprop.dense(),
+            "relu": backprop.relu(),
+            "head": backprop.dense(),
+        }
+    )
 
 
 def main(config: Config) -> None:
@@ -72,19 +103,14 @@ def main(config: Config) -> None:
     preprocess = standardize(*image_statistics(train))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
 
-    plain = mlp(shape, (config.width,), classes)
-    flax = from_linen(FlaxNetwork(config.width, classes), shape, train_argument=None)
+    if config.filters:
+        plain = cnn(shape, [config.filters], classes, widths=(config.width,))
+    else:
+        plain = mlp(shape, (config.width,), classes)
+    module = FlaxNetwork(config.filters, config.width, classes)
+    flax = from_linen(module, shape, train_argument=None)
     flax = flax._replace(init=plain.init)  # the same start: the parameters have the same names
-    network = chain(
-        {
-            # Constant, so nothing comes back through it.
-            "preprocess": Pair(lambda x: (preprocess(x), None), lambda _, g: (g,)),
-            "flatten": backprop.flatten(),
-            "dense1": backprop.dense(),
-            "relu": backprop.relu(),
-            "head": backprop.dense(),
-        }
-    )
+    network = by_pairs(len(config.filters), preprocess)
     ways = {
         "by hand": by_hand(plain.init, network, backprop.cross_entropy(), optimizer),
         "jax.grad": supervised(with_preprocessing(plain, preprocess), cross_entropy, optimizer),
@@ -98,16 +124,17 @@ def main(config: Config) -> None:
     accuracies = {}
     for name, learner in learners.items():
         measured = make_evaluate(learner, 1000)(fitted[name].best, data["test"]).means()
-        accuracies[name] = summarize(measured["accuracy"])
+        accuracies[name] = {"accuracy": summarize(measured["accuracy"])}
     seconds = sum(each.seconds for each in fitted.values())
     reference = losses["jax.grad"][1]
     apart = {name: float(np.abs(loss - reference).max()) for name, (_, loss) in losses.items()}
-    write_result(run, {"test": {"accuracy": accuracies}, "losses_apart": apart}, seconds)
+    write_result(run, {"test": accuracies, "losses_apart": apart}, seconds)
     save_figures(
         run,
         {"losses": lambda: plots.named_lines(losses, x="step", y="loss", log_scale=True)},
     )
-    for name, accuracy in accuracies.items():
+    for name, row in accuracies.items():
+        accuracy = row["accuracy"]
         print(f"{name:12} test accuracy {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f}, "
               f"loss at most {apart[name]:.2g} from jax.grad's")  # fmt: skip
     print(f"figures and result.json in {run.directory}")

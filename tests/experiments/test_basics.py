@@ -3,8 +3,13 @@
 import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
+from experiments.basics.optimizers_and_initializers import OPTIMIZERS, descend, of_its_own
 from tests.experiments.test_scripts import call
 
 SCRIPTS = {
@@ -17,7 +22,7 @@ SCRIPTS = {
         {"border", "training_curves"},
     ),
     "regression": (("--widths", "4", "--seeds", "2"), {"fit", "training_curves"}),
-    "three_ways": (("--width", "8"), {"losses"}),
+    "three_ways": (("--width", "8", "--filters", "4"), {"losses"}),
     "optimizers_and_initializers": (
         ("--width", "8", "--depths", "1", "2"),
         {"accuracies", "activations", "gradients"},
@@ -27,6 +32,10 @@ SCRIPTS = {
         {"training_loss", "validation_accuracy", "gradient_flow"},
     ),
     "custom_layers": (("--width", "16", "--parts", "2", "--seeds", "2"), {"accuracy"}),
+    "quantile_labels": (
+        ("--widths", "8", "--bins", "4", "--seeds", "2"),
+        {"class_balance", "confusion_equal_counts", "confusion_equal_widths"},
+    ),
     "loss_landscape": (
         ("--width", "8", "--depth", "1", "--points", "5"),
         {"landscape", "training_curves"},
@@ -47,12 +56,56 @@ def test_it_runs_resumes_and_draws(tmp_path: Path, script: str):
         done = call(*common, *resume)
         assert done.returncode == 0, done.stderr
         record = json.loads((tmp_path / "run" / "result.json").read_text())
-        results.append(record["accuracy"] if script == "batchnorm_dropout" else record["test"])
+        results.append(record["test"])
     if script != "custom_layers":  # which measures its speed
         assert results[0] == results[1]
     assert {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")} == figures
     if "--animate" in options:
         assert (tmp_path / "run" / "figures" / "border.gif").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_rule_is_every_optimizer(name: str):
+    """The numbers of the sweep against the optimizers of the library, over some steps."""
+    params, gradient = (
+        {"kernel": jnp.array([1.0, -2.0, 0.5])},
+        jax.grad(lambda p: (p["kernel"] ** 2 * jnp.array([1.0, 5.0, 0.1])).sum()),
+    )
+    ends = []
+    for optimizer in (descend(OPTIMIZERS[name]), of_its_own(name)):
+        at, state = params, optimizer.init(params)
+        for _ in range(20):
+            updates, state = optimizer.update(gradient(at), state, at)
+            at = optax.apply_updates(at, updates)
+        ends.append(at["kernel"])
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-5)
+
+
+def test_tables_from_files(tmp_path: Path):
+    """California housing, a CSV file of one's own, and what is said when either is not there."""
+    random, lines = np.random.default_rng(0), ["longitude,ocean_proximity,median_house_value"]
+    lines += [f"{x:.3f},{'INLAND' if x < 0 else ''},{x * 1e5:.0f}" for x in random.normal(size=80)]
+    (tmp_path / "housing.csv").write_text("\n".join(lines) + "\n")
+    script = ("-m", "experiments.basics.quantile_labels", *TRAINED, "--out", str(tmp_path))
+    own = ("--dataset", str(tmp_path / "housing.csv"))
+    for name, options in {
+        "housing": ("--dataset", "california_housing", "--data-dir", str(tmp_path)),
+        "own": (*own, "--target", "longitude", "--seeds", "1"),
+    }.items():
+        done = call(*script, *options, "--widths", "8", "--bins", "3", "--name", name)
+        assert done.returncode == 0, done.stderr
+        record = json.loads((tmp_path / name / "result.json").read_text())
+        assert set(record["test"]) == {"equal counts", "equal widths"}
+    for options, said in {
+        own: "target is missing",
+        (*own, "--target", "price"): "no column 'price'",
+        ("--dataset", "california_housing"): "take housing.csv from",
+    }.items():
+        failed = call(*script, *options, "--name", "failed")
+        assert failed.returncode == 2
+        assert said in failed.stderr
+        assert "Traceback" not in failed.stderr
+        assert not (tmp_path / "failed").exists()
 
 
 @pytest.mark.parametrize("surface", ["rosenbrock", "rastrigin"])

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from dl_jax.functional.activations import softmax
+from dl_jax.functional.broadcasting import expand_as
 from dl_jax.functional.positions import rotary_positions
 
 Mask = Bool[Array, "#batch #heads #time #source"]
@@ -104,4 +105,4 @@ def padding_mask(
 def _project(letters: str, x: Array, kernel: Array, bias: Array | None = None) -> Array:
     wide = jnp.promote_types(x.dtype, jnp.float32)
     y = jnp.einsum(letters, x, kernel, preferred_element_type=wide).astype(x.dtype)
-    return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Shaped
 
@@ -66,6 +67,8 @@ def expand_as(x: Shaped[Array, "..."], like: Shaped[Array, "..."]) -> Shaped[Arr
 
 
 def _stretched(x: Array, shape: tuple[int, ...]) -> Array:
-    return lax.broadcast_in_dim(
-        x.reshape(*[1] * (len(shape) - x.ndim), *x.shape), shape, tuple(range(len(shape)))
-    )
+    # The gradient is a sum, which 16 bits would soon leave standing still: it is taken in float32.
+    floating = jnp.issubdtype(x.dtype, jnp.floating)
+    wide = jnp.promote_types(x.dtype, jnp.float32) if floating else x.dtype
+    aligned = x.reshape(*[1] * (len(shape) - x.ndim), *x.shape).astype(wide)
+    return lax.broadcast_in_dim(aligned, shape, tuple(range(len(shape)))).astype(x.dtype)

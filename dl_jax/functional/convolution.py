@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dl_jax.functional.broadcasting import expand_as
 from dl_jax.functional.trilinear import Geometry, family
 from dl_jax.functional.windows import Padding, as_pair, resolve_padding
 
@@ -61,7 +62,7 @@ def conv2d(
             )
     geometry = Geometry(size, window, stride, pads, dilation, groups)
     y = family(geometry).convolve(*_varying_alike(x, kernel.astype(x.dtype)))
-    return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
 
 
 def conv2d_transpose(
@@ -125,7 +126,7 @@ def conv2d_transpose(
     geometry = Geometry((image[0], image[1]), window, strides, pads, dilations, 1)
     turned = jnp.flip(kernel.astype(x.dtype), (0, 1)).swapaxes(2, 3)
     y = family(geometry).input_gradient(*_varying_alike(x, turned))
-    return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
 
 
 def _varying_alike(x: Array, kernel: Array) -> tuple[Array, Array]:

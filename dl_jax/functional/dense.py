@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dl_jax.functional.broadcasting import expand_as
+
 
 def dense(
     x: Float[Array, "... features_in"],
@@ -19,7 +21,7 @@ def dense(
     """
     accumulate = jnp.promote_types(x.dtype, jnp.float32)
     y = jnp.matmul(x, kernel, preferred_element_type=accumulate).astype(x.dtype)
-    return y if bias is None else y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
+    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
 
 
 def split_linear(

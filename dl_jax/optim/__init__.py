@@ -1,5 +1,6 @@
 """Optimizers and schedules, as `optax.GradientTransformation`."""
 
+from dl_jax.optim.by_numbers import OptimizerNumbers, by_numbers, optimizer_numbers
 from dl_jax.optim.by_path import by_path, freeze, frozen, only
 from dl_jax.optim.configured import OptimizerConfig, make_optimizer, make_schedule
 from dl_jax.optim.optimizers import adam, adamw, momentum, nesterov, rmsprop, sgd
@@ -14,9 +15,11 @@ from dl_jax.optim.schedules import (
 
 __all__ = [
     "OptimizerConfig",
+    "OptimizerNumbers",
     "Schedule",
     "adam",
     "adamw",
+    "by_numbers",
     "by_path",
     "constant",
     "cosine",
@@ -28,6 +31,7 @@ __all__ = [
     "nesterov",
     "one_cycle",
     "only",
+    "optimizer_numbers",
     "rmsprop",
     "sgd",
     "step_decay",

@@ -9,12 +9,11 @@ The same runs one after the other, to compare the time: --in-turn
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from dl_jax import functional, optim, plots
 from dl_jax.data import image_statistics, load_splits
@@ -22,7 +21,7 @@ from dl_jax.errors import check_range
 from dl_jax.functional import cross_entropy, dense, standardize, tanh
 from dl_jax.learners import over_hyperparameters, product, supervised
 from dl_jax.models import Model, with_preprocessing
-from dl_jax.optim.optimizers import Moments, Rule, descent
+from dl_jax.optim import OptimizerNumbers, by_numbers, optimizer_numbers
 from dl_jax.training import (
     FitConfig,
     RunOptions,
@@ -35,36 +34,13 @@ from dl_jax.training import (
     write_result,
 )
 
-
-class Numbers(NamedTuple):
-    """An optimizer as numbers of one rule that holds them all.
-
-    m = decay * m + gain * g                 m^ = m / (1 - decay^t)         if corrected
-    s = square_decay * s + (1 - square_decay) * g^2     s^ likewise
-    n = m^, or if it looks ahead g + decay * m
-    d = n / (sqrt(s^ + inner) + outer)       if adaptive, and else n
-    """
-
-    learning_rate: Any
-    decay: Any = 0.0
-    gain: Any = 1.0
-    look_ahead: Any = False
-    adaptive: Any = False
-    square_decay: Any = 0.0
-    corrected: Any = False
-    inner: Any = 0.0
-    outer: Any = 0.0
-    weight_decay: Any = 0.0
-
-
-ADAM = Numbers(2e-3, 0.9, 0.1, adaptive=True, square_decay=0.999, corrected=True, outer=1e-8)
-OPTIMIZERS = {
-    "sgd": Numbers(0.1),
-    "momentum": Numbers(0.02, 0.9),
-    "nesterov": Numbers(0.02, 0.9, look_ahead=True),
-    "rmsprop": Numbers(1e-3, adaptive=True, square_decay=0.9, inner=1e-8),
-    "adam": ADAM,
-    "adamw": ADAM._replace(weight_decay=0.1),
+OPTIMIZERS = {  # learning rate and weight decay
+    "sgd": (0.1, 0.0),
+    "momentum": (0.02, 0.0),
+    "nesterov": (0.02, 0.0),
+    "rmsprop": (1e-3, 0.0),
+    "adam": (2e-3, 0.0),
+    "adamw": (2e-3, 0.1),
 }
 
 
@@ -100,37 +76,6 @@ class Config:
     def __post_init__(self) -> None:
         check_range("depths", min(self.depths, default=0), low=1)
         check_range("width", self.width, low=1)
-
-
-def descend(by: Numbers) -> optax.GradientTransformation:
-    """The optimizer of these numbers, which may differ from run to run."""
-
-    def init(params: Any) -> Moments:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return Moments(zeros, zeros)
-
-    def direction(gradient: Any, memory: Moments, t: Any) -> tuple[Any, Moments]:
-        mean = jax.tree.map(lambda m, g: by.decay * m + by.gain * g, memory.mean, gradient)
-        rho = by.square_decay
-        square = jax.tree.map(lambda s, g: rho * s + (1 - rho) * g**2, memory.square, gradient)
-        mean_scale = jnp.where(by.corrected, 1 - by.decay**t, 1.0)
-        square_scale = jnp.where(by.corrected, 1 - rho**t, 1.0)
-
-        def towards(g: Any, m: Any, s: Any) -> Any:
-            n = jnp.where(by.look_ahead, g + by.decay * m, m / mean_scale)
-            root = jnp.sqrt(s / square_scale + by.inner) + by.outer
-            return jnp.where(by.adaptive, n / root, n)
-
-        return jax.tree.map(towards, gradient, mean, square), Moments(mean, square)
-
-    return descent(Rule(init, direction), by.learning_rate, weight_decay=by.weight_decay)
-
-
-def of_its_own(name: str) -> optax.GradientTransformation:
-    """The same optimizer as `dl_jax.optim` has it, for a run alone."""
-    by = OPTIMIZERS[name]
-    decay = {"weight_decay": by.weight_decay} if by.weight_decay else {}
-    return getattr(optim, name)(by.learning_rate, **decay)
 
 
 def chosen(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
@@ -210,11 +155,12 @@ def main(config: Config) -> None:
         model = deep(inputs, config.width, max(config.depths), classes, depth, initializer)
         model = with_preprocessing(model, standardize(*image_statistics(train)))
         if isinstance(optimizer, int):
-            return supervised(model, cross_entropy, of_its_own(list(OPTIMIZERS)[optimizer]))
-        numbers = [
-            jnp.array(column)[optimizer] for column in zip(*OPTIMIZERS.values(), strict=True)
-        ]
-        return supervised(model, cross_entropy, descend(Numbers(*numbers)))
+            name, (rate, decay) = list(OPTIMIZERS.items())[optimizer]
+            options = {"weight_decay": decay} if decay else {}
+            return supervised(model, cross_entropy, getattr(optim, name)(rate, **options))
+        rows = [optimizer_numbers(name, *values) for name, values in OPTIMIZERS.items()]
+        numbers = [jnp.array(column)[optimizer] for column in zip(*rows, strict=True)]
+        return supervised(model, cross_entropy, by_numbers(OptimizerNumbers(*numbers)))
 
     grid = product(
         {

@@ -3,13 +3,9 @@
 import json
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from experiments.basics.optimizers_and_initializers import OPTIMIZERS, descend, of_its_own
 from tests.experiments.test_scripts import call
 
 SCRIPTS = {
@@ -62,23 +58,6 @@ def test_it_runs_resumes_and_draws(tmp_path: Path, script: str):
     assert {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")} == figures
     if "--animate" in options:
         assert (tmp_path / "run" / "figures" / "border.gif").stat().st_size > 1000
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_one_rule_is_every_optimizer(name: str):
-    """The numbers of the sweep against the optimizers of the library, over some steps."""
-    params, gradient = (
-        {"kernel": jnp.array([1.0, -2.0, 0.5])},
-        jax.grad(lambda p: (p["kernel"] ** 2 * jnp.array([1.0, 5.0, 0.1])).sum()),
-    )
-    ends = []
-    for optimizer in (descend(OPTIMIZERS[name]), of_its_own(name)):
-        at, state = params, optimizer.init(params)
-        for _ in range(20):
-            updates, state = optimizer.update(gradient(at), state, at)
-            at = optax.apply_updates(at, updates)
-        ends.append(at["kernel"])
-    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-5)
 
 
 def test_tables_from_files(tmp_path: Path):

@@ -7,7 +7,7 @@ Source: Linnainmaa (1970); Baydin et al. (2018), arXiv:1502.05767, section 3.2.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias, Union
 
 import numpy as np
@@ -95,7 +95,7 @@ class Tensor:
         cotangents = {id(self): cotangent}
         for tensor in _ordered(self):
             g = cotangents.pop(id(tensor))
-            tensor.grad = g if tensor.grad is None else tensor.grad + g
+            tensor.grad = np.array(g) if tensor.grad is None else tensor.grad + g
             for source, pullback in tensor._sources:
                 contribution = pullback(g)
                 before = cotangents.get(id(source))
@@ -106,23 +106,24 @@ class Tensor:
     # Arithmetic.
 
     def __add__(self, other: Value) -> "Tensor":
-        a, b = self, _tensor(other)
+        a, b = self, _tensor(other, self)
         return _result(a.value + b.value, (a, lambda g: g), (b, lambda g: g))
 
     def __mul__(self, other: Value) -> "Tensor":
-        a, b = self, _tensor(other)
-        return _result(a.value * b.value, (a, lambda g: g * b.value), (b, lambda g: g * a.value))
+        a, b = self, _tensor(other, self)
+        x, y = a.value, b.value
+        return _result(x * y, (a, lambda g: g * y), (b, lambda g: g * x))
 
     def __truediv__(self, other: Value) -> "Tensor":
-        a, b = self, _tensor(other)
-        y = a.value / b.value
-        return _result(y, (a, lambda g: g / b.value), (b, lambda g: -g * y / b.value))
+        a, b = self, _tensor(other, self)
+        x, y = a.value, b.value
+        return _result(x / y, (a, lambda g: g / y), (b, lambda g: -g * x / y**2))
 
     def __pow__(self, exponent: Value) -> "Tensor":
-        a, b = self, _tensor(exponent)
-        y = a.value**b.value
-        to_base: Pullback = lambda g: g * b.value * a.value ** (b.value - 1)  # noqa: E731
-        return _result(y, (a, to_base), (b, lambda g: g * y * np.log(a.value)))
+        a, b = self, _tensor(exponent, self)
+        x, n = a.value, b.value
+        z = x**n
+        return _result(z, (a, lambda g: g * n * x ** (n - 1)), (b, lambda g: g * z * np.log(x)))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -130,40 +131,34 @@ class Tensor:
         return _result(-self.value, (self, lambda g: -g))
 
     def __sub__(self, other: Value) -> "Tensor":
-        return self + -_tensor(other)
+        return self + -_tensor(other, self)
 
     def __rsub__(self, other: Value) -> "Tensor":
-        return _tensor(other) + -self
+        return _tensor(other, self) + -self
 
     def __rtruediv__(self, other: Value) -> "Tensor":
-        return _tensor(other) / self
+        return _tensor(other, self) / self
 
     def __rpow__(self, base: Value) -> "Tensor":
-        return _tensor(base) ** self
+        return _tensor(base, self) ** self
+
+    def __rmatmul__(self, other: Value) -> "Tensor":
+        return _tensor(other, self) @ self
 
     def __matmul__(self, other: Value) -> "Tensor":
         """Products of matrices in the last two axes, the others broadcast; vectors as in numpy."""
-        a, b = self, _tensor(other)
-        if a.value.ndim == 0 or b.value.ndim == 0:
+        a, b = self, _tensor(other, self)
+        if not (a.shape and b.shape):
             raise ValueError("a matrix product needs at least one axis on each side, use * instead")
-        y = a.value @ b.value
-        # A vector is a row on the left and a column on the right; the product lacks that axis.
-        rows = a.value[None, :] if a.value.ndim == 1 else a.value
-        columns = b.value[:, None] if b.value.ndim == 1 else b.value
-
-        def matrix(g: Array) -> Array:
-            g = g[..., None] if b.value.ndim == 1 else g
-            return g[..., None, :] if a.value.ndim == 1 else g
-
-        def to_a(g: Array) -> Array:
-            back = matrix(g) @ columns.swapaxes(-1, -2)
-            return back[..., 0, :] if a.value.ndim == 1 else back
-
-        def to_b(g: Array) -> Array:
-            back = rows.swapaxes(-1, -2) @ matrix(g)
-            return back[..., 0] if b.value.ndim == 1 else back
-
-        return _result(y, (a, to_a), (b, to_b))
+        if len(b.shape) == 1:  # a column, of which the product has no axis
+            columns = a @ b.reshape(-1, 1)
+            return columns.reshape(*columns.shape[:-1])
+        if len(a.shape) == 1:  # a row
+            rows = a.reshape(1, -1) @ b
+            return rows.reshape(*rows.shape[:-2], rows.shape[-1])
+        x, y = a.value, b.value
+        to_a: Pullback = lambda g: g @ y.swapaxes(-1, -2)  # noqa: E731
+        return _result(x @ y, (a, to_a), (b, lambda g: x.swapaxes(-1, -2) @ g))
 
     # Element by element.
 
@@ -174,11 +169,13 @@ class Tensor:
 
     def log(self) -> "Tensor":
         """Natural logarithm."""
-        return _result(np.log(self.value), (self, lambda g: g / self.value))
+        x = self.value
+        return _result(np.log(x), (self, lambda g: g / x))
 
     def relu(self) -> "Tensor":
         """`max(x, 0)`, with derivative 0 at 0."""
-        return _result(np.maximum(self.value, 0), (self, lambda g: g * (self.value > 0)))
+        y = np.maximum(self.value, 0)
+        return _result(y, (self, lambda g: g * (y > 0)))
 
     def tanh(self) -> "Tensor":
         """Hyperbolic tangent."""
@@ -195,7 +192,7 @@ class Tensor:
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
         """Sum over `axis`, over all where None."""
         y = self.value.sum(axis, keepdims=keepdims)
-        return _result(y, (self, lambda g: _kept(g, axis, keepdims, self) + np.zeros(self.shape)))
+        return _result(y, (self, lambda g: _spread(g, axis, keepdims, self.shape)))
 
     def mean(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
         """Mean over `axis`, over all where None."""
@@ -206,9 +203,9 @@ class Tensor:
         """Maximum over `axis`; equal maxima share the derivative."""
         y = self.value.max(axis, keepdims=True)
         chosen = self.value == y
-        share = chosen / chosen.sum(axis, keepdims=True)
+        share = (chosen / chosen.sum(axis, keepdims=True)).astype(y.dtype)
         value = y if keepdims else self.value.max(axis)
-        return _result(value, (self, lambda g: share * _kept(g, axis, keepdims, self)))
+        return _result(value, (self, lambda g: share * _spread(g, axis, keepdims, self.shape)))
 
     def reshape(self, *shape: int) -> "Tensor":
         """The same numbers under another shape."""
@@ -224,14 +221,16 @@ class Tensor:
         """Elements chosen as numpy does; one chosen twice gets the sum of both derivatives."""
 
         def back(g: Array) -> Array:
-            whole = np.zeros_like(self.value)
+            whole = np.zeros(self.shape, g.dtype)
             np.add.at(whole, index, g)
             return whole
 
         return _result(self.value[index], (self, back))
 
 
-def _tensor(value: Value) -> Tensor:
+def _tensor(value: Value, beside: Tensor) -> Tensor:
+    if isinstance(value, int | float):  # a plain number takes the type of what it stands beside
+        value = np.asarray(value, np.result_type(beside.value, value))
     return value if isinstance(value, Tensor) else Tensor(value)
 
 
@@ -256,18 +255,17 @@ def _unbroadcast(pullback: Pullback, source: Tensor) -> Pullback:
         if g.shape == source.shape:
             return g
         g = g.sum(tuple(range(g.ndim - source.value.ndim)))
-        stretched = tuple(i for i, n in enumerate(source.shape) if n == 1 and g.shape[i] != 1)
-        return g.sum(stretched, keepdims=True)
+        return g.sum(tuple(i for i, n in enumerate(source.shape) if n == 1), keepdims=True)
 
     return back
 
 
-def _kept(g: Array, axis: Axes, keepdims: bool, source: Tensor) -> Array:
-    """A cotangent of a reduced tensor with the reduced axes put back, of length 1."""
-    if keepdims:
-        return g
-    axes: Sequence[int] = range(source.value.ndim) if axis is None else np.atleast_1d(axis).tolist()
-    return np.expand_dims(g, tuple(axes))
+def _spread(g: Array, axis: Axes, keepdims: bool, shape: tuple[int, ...]) -> Array:
+    """The cotangent of a reduced tensor, stretched over the axes that were reduced."""
+    if not keepdims:
+        axes = range(len(shape)) if axis is None else np.atleast_1d(axis).tolist()
+        g = np.expand_dims(g, tuple(axes))
+    return np.broadcast_to(g, shape)
 
 
 def _ordered(root: Tensor) -> list[Tensor]:

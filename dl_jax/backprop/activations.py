@@ -83,7 +83,7 @@ def gelu() -> Pair:
     """`x Phi(x)`; slope `Phi(x) + x phi(x)`, with phi the normal density and Phi its integral."""
 
     def distribution(x: Array) -> Array:
-        return 0.5 * (1 + lax.erf(x / 2**0.5))
+        return 0.5 * lax.erfc(-x / 2**0.5)
 
     def slope(x: Array, _: Array) -> Array:
         density = jnp.exp(-0.5 * x**2) / (2 * jnp.pi) ** 0.5

@@ -40,14 +40,16 @@ def huber_loss(delta: float = 1.0) -> Pair:
 
 
 def binary_cross_entropy() -> Pair:
-    """`softplus(x) - t x` for the logit x; `dx = (sigmoid(x) - t) g`."""
+    """`t softplus(-x) + (1 - t) softplus(x)` for the logit x; `dx = (sigmoid(x) - t) g`."""
 
     def forward(
         logits: Float[Array, " batch"], targets: Float[Array, " batch"]
     ) -> tuple[Array, Array]:
-        softplus = jnp.maximum(logits, 0) + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+        # softplus(x) = max(x, 0) + log(1 + exp(-|x|)), and that of -x has the same logarithm.
+        common = jnp.log1p(jnp.exp(-jnp.abs(logits)))
+        linear = jnp.where(logits > 0, (1 - targets) * logits, -targets * logits)
         sigmoid = 1 / (1 + jnp.exp(-logits))
-        return softplus - targets * logits, sigmoid - targets
+        return linear + common, sigmoid - targets
 
     def backward(error: Array, g: Float[Array, " batch"]) -> tuple[Array, None]:
         return error * g, None

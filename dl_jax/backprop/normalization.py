@@ -13,7 +13,8 @@ def batch_norm(epsilon: float = 1e-5) -> Pair:
         dx = scale / sqrt(var + epsilon) (g - mean(g) - x^ mean(g x^))
 
     Mean and variance depend on x too: that takes from g what would only shift or stretch the batch,
-    for such a change has no effect on y.
+    for such a change has no effect on y. There are no running statistics: it normalises by the
+    batch at hand, in evaluation too.
     """
 
     def forward(

@@ -33,7 +33,7 @@ def differentiable(pair: Pair) -> Callable[..., Any]:
 
 
 def chain(layers: Mapping[str, Pair]) -> Pair:
-    """The pairs one after the other: again a pair, with the operands `(params, x)`.
+    """The pairs one after the other, with the operands `(params, x)`.
 
     Forward, each layer's output is the next one's input. Backward, the cotangents pass the layers
     in reverse order, and each leaves behind the gradient of its parameters: that is
@@ -41,7 +41,8 @@ def chain(layers: Mapping[str, Pair]) -> Pair:
 
     Args:
         layers: by name, in order; the parameters of layer `dense1` are `params["dense1"]`. Layers
-            without parameters have no entry there.
+            without parameters have no entry there. Layers that take more than that, such as
+            dropout with its random key, do not go into a chain.
 
     Source: Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating
     errors".

@@ -58,17 +58,17 @@ def rnn() -> Pair:
 def lstm() -> Pair:
     """Long short-term memory, operands `(params, (c_0, h_0), x)`, output `((c_T, h_T), all h_t)`.
 
-    With the gates' arguments a = x W + h U + b in the order i, f, g, o,
+    With the gates' arguments a = x W + h U + b in the order i, f, n, o,
 
-        c_t = f c_{t-1} + i g        h_t = o tanh(c_t)
+        c_t = f c_{t-1} + i n        h_t = o tanh(c_t)
 
-    Two cotangents go back in time. That of the cell state passes each step multiplied by the forget
-    gate alone, which is why an LSTM remembers what a plain network forgets:
+    Two cotangents go back in time. On its direct way, that of the cell state is multiplied by the
+    forget gate alone at each step, which is why an LSTM remembers what a plain network forgets:
 
-        dc_t = dh_t o (1 - tanh(c_t)^2) + dc from step t + 1        dc_{t-1} = f dc_t
-        di = g dc,   df = c_{t-1} dc,   dg = i dc,   do = tanh(c_t) dh
+        dc_t = dh_t o (1 - tanh(c_t)^2) + f_{t+1} dc_{t+1}
+        di = n dc,   df = c_{t-1} dc,   dn = i dc,   do = tanh(c_t) dh
 
-    each times the slope of its gate, `s (1 - s)` or `1 - g^2`, makes `da_t`; the rest is as in
+    each times the slope of its gate, `s (1 - s)` or `1 - n^2`, makes `da_t`; the rest is as in
     `rnn`.
     """
 
@@ -77,12 +77,12 @@ def lstm() -> Pair:
 
         def step(carry: Any, a: Array) -> tuple[Any, Any]:
             c, h = carry
-            i, f, g, o = jnp.split(a + h @ kernel, 4, axis=-1)
+            i, f, n, o = jnp.split(a + h @ kernel, 4, axis=-1)
             i, f, o = (1 / (1 + jnp.exp(-gate)) for gate in (i, f, o))
-            g = jnp.tanh(g)
-            new = f * c + i * g
+            n = jnp.tanh(n)
+            new = f * c + i * n
             h = o * jnp.tanh(new)
-            return (new, h), (h, (i, f, g, o, c, new))
+            return (new, h), (h, (i, f, n, o, c, new))
 
         last, (hs, gates) = lax.scan(step, carry, _time_first(_drive(params, inputs)))
         hs = _time_first(hs)
@@ -95,15 +95,15 @@ def lstm() -> Pair:
 
         def step(back: tuple[Array, Array], at: Any) -> tuple[tuple[Array, Array], Array]:
             dc, dh = back
-            g_t, (i, f, candidate, o, c, new) = at
+            g_t, (i, f, n, o, c, new) = at
             dh = dh + g_t
             squashed = jnp.tanh(new)
             dc = dc + dh * o * (1 - squashed**2)
             da = jnp.concatenate(
                 [
-                    candidate * dc * i * (1 - i),
+                    n * dc * i * (1 - i),
                     c * dc * f * (1 - f),
-                    i * dc * (1 - candidate**2),
+                    i * dc * (1 - n**2),
                     squashed * dh * o * (1 - o),
                 ],
                 axis=-1,

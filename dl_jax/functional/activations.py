@@ -45,9 +45,10 @@ def elu(x: Float[Array, "..."], *, alpha: float = 1.0) -> Float[Array, "..."]:
     Source: Clevert et al. (2015), arXiv:1511.07289, equation 15.
     """
     # Both branches of a select have a derivative: the unused exponential must not overflow.
-    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, jnp.zeros_like(x), x)))
 
 
+@jax.custom_jvp
 def softplus(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """A smooth ReLU, `log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))`.
 
@@ -59,13 +60,27 @@ def softplus(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 
+@softplus.defjvp
+def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # The terms have a corner at 0, the sum has none: its slope is the sigmoid everywhere.
+    (x,), (tangent,) = primals, tangents
+    return softplus(x), sigmoid(x) * tangent
+
+
 def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Hyperbolic tangent, `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`."""
+    """Hyperbolic tangent, `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`.
+
+    Source: LeCun et al. (1998), "Efficient BackProp", section 4.4.
+    """
     return jnp.tanh(x)
 
 
 def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Logistic function, `1 / (1 + exp(-x))`."""
+    """Logistic function, `1 / (1 + exp(-x))`.
+
+    Source: Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating
+    errors", equation 2.
+    """
     return lax.logistic(x)
 
 
@@ -74,7 +89,8 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Source: Hendrycks and Gimpel (2016), arXiv:1606.08415, section 2 (the exact form).
     """
-    return x * 0.5 * (1 + lax.erf(x * 0.5**0.5))
+    # `erfc(-z)`, not `1 + erf(z)`: that has no digits left where Phi is small.
+    return 0.5 * x * lax.erfc(-x * 0.5**0.5)
 
 
 def silu(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -86,9 +102,12 @@ def silu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def log_softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[Array, "..."]:
-    """`x - log(sum(exp(x)))` along `axis`, computed in float32 whatever the input's type.
+    """`x - log(sum(exp(x)))` along `axis`, computed in float32 at least.
 
     The maximum is subtracted first, so that no exponential overflows.
+
+    Source: Bridle (1990), "Probabilistic interpretation of feedforward classification network
+    outputs".
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     shifted = x - lax.stop_gradient(x.max(axis, keepdims=True))
@@ -96,5 +115,9 @@ def log_softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[Array, "..."
 
 
 def softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[Array, "..."]:
-    """`exp(x) / sum(exp(x))` along `axis`, computed in float32 whatever the input's type."""
+    """`exp(x) / sum(exp(x))` along `axis`, computed in float32 at least.
+
+    Source: Bridle (1990), "Probabilistic interpretation of feedforward classification network
+    outputs".
+    """
     return jnp.exp(log_softmax(x, axis=axis))

@@ -91,6 +91,8 @@ def causal_mask(length: int) -> Bool[Array, "1 1 {length} {length}"]:
     """True where a position attends to itself or to one before it.
 
     Masks are combined with `&`: `causal_mask(8) & padding_mask(lengths, 8)`.
+
+    Source: Vaswani et al. (2017), arXiv:1706.03762, section 3.2.3.
     """
     return jnp.tril(jnp.ones((length, length), bool))[None, None]
 

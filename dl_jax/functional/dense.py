@@ -16,6 +16,8 @@ def dense(
     The product is accumulated in float32 and returned in the type of `x`: with 16-bit inputs that
     is both exact where it matters and, on CPUs with matrix units, several times faster.
 
+    Source: Rosenblatt (1958), "The perceptron"; Rumelhart et al. (1986), equation 1.
+
     >>> dense(jnp.ones((2, 3)), jnp.ones((3, 1)), jnp.ones(1)).tolist()
     [[4.0], [4.0]]
     """
@@ -29,7 +31,7 @@ def split_linear(
     kernel: Float[Array, "part_in part_out"],
     bias: Float[Array, " part_out"] | None = None,
 ) -> Float[Array, "... features_out"]:
-    """One dense layer shared by equal parts of the features, its results joined.
+    """One dense layer shared by equal parts of the features, `concat(x_1 W + b, ..., x_n W + b)`.
 
     The features are cut into `features_in / part_in` parts; `features_out` is that many times
     `part_out`. Against a dense layer of the same sizes, both parameters and operations shrink: by
@@ -37,6 +39,9 @@ def split_linear(
 
     Raises:
         ValueError: the features cannot be cut into parts of the kernel's input size.
+
+    Source: the layer is the course's; it is a 1x1 convolution over the parts (Lin et al., 2013,
+    arXiv:1312.4400).
 
     >>> split_linear(jnp.array([[1.0, 2.0, 3.0, 4.0]]), jnp.array([[1.0], [10.0]])).tolist()
     [[21.0, 43.0]]

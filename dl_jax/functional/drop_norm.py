@@ -26,8 +26,10 @@ def drop_norm(
         mean = sum(m x) / n,   var = sum(m (x - mean)^2) / n
         y = m (scale (x - mean) / sqrt(var + epsilon) + bias)
 
-    What dropout takes away thus changes neither mean nor variance of what stays, and no rescaling
-    by `1 / (1 - rate)` is needed. In evaluation all survive, and this is `layer_norm`.
+    What dropout takes away thus changes neither mean nor variance of what stays. In evaluation all
+    survive, and this is `layer_norm`. Nothing is rescaled: in evaluation a layer behind it sums
+    `1 / (1 - rate)` times as many features as in training, and its result has so many times the
+    mean and the variance, unless it is normalised in turn.
 
     Args:
         x: activations.

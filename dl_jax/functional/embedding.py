@@ -13,4 +13,8 @@ def embed(
 
     Source: Bengio et al. (2003), "A neural probabilistic language model", section 2.
     """
-    return jnp.take(embedding, indices, axis=0, mode="fill", fill_value=jnp.nan)
+    known = jnp.where(indices < 0, embedding.shape[0], indices)  # -1 is not the last row
+    # The gradient of a row is a sum over its uses, which 16 bits would soon leave standing still.
+    wide = embedding.astype(jnp.promote_types(embedding.dtype, jnp.float32))
+    rows = jnp.take(wide, known, axis=0, mode="fill", fill_value=jnp.nan)
+    return rows.astype(embedding.dtype)

@@ -71,7 +71,9 @@ def max_pool(
     stride: int | tuple[int, int] | None = None,
     padding: Padding = "VALID",
 ) -> Float[Array, "batch out_height out_width channels"]:
-    """The maximum of each window; padding never wins.
+    """The maximum of each window, `y[b, p, q, c] = max_{i, j} x[b, s p + i, s q + j, c]`.
+
+    Padding never wins.
 
     Args:
         x: images.
@@ -81,6 +83,8 @@ def max_pool(
 
     Raises:
         ValueError: a window does not fit the padded image, or sees padding alone.
+
+    Source: Riesenhuber and Poggio (1999), "Hierarchical models of object recognition in cortex".
     """
     return _reduce_windows(jnp.maximum, x, window, stride, padding, -jnp.inf)
 
@@ -92,12 +96,16 @@ def avg_pool(
     stride: int | tuple[int, int] | None = None,
     padding: Padding = "VALID",
 ) -> Float[Array, "batch out_height out_width channels"]:
-    """The mean of each window, padding counted as zeros.
+    """The mean of each window, `y[b, p, q, c] = mean_{i, j} x[b, s p + i, s q + j, c]`.
 
-    Arguments and errors are those of `max_pool`.
+    Padding counts as zeros; the sum is taken in float32. Arguments and errors are those of
+    `max_pool`.
+
+    Source: LeCun et al. (1990), "Handwritten digit recognition with a back-propagation network".
     """
     area = prod(as_pair("window", window))
-    return _reduce_windows(jnp.add, x, window, stride, padding, 0.0) / area
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (_reduce_windows(jnp.add, wide, window, stride, padding, 0.0) / area).astype(x.dtype)
 
 
 def global_avg_pool(

@@ -50,6 +50,8 @@ def reset_rnn_cell(
         h' = tanh(W_n x + b_n + r * (U_n h + c_n))
 
     It is `gru_cell` without the update gate.
+
+    Source: Cho et al. (2014), arXiv:1406.1078, equations 5 and 8, for the gate.
     """
     from_input = jnp.split(dense(inputs, **params["input"]), 2, axis=-1)
     from_hidden = jnp.split(dense(carry, **params["hidden"]), 2, axis=-1)
@@ -123,22 +125,29 @@ def scan_cell(
         params: the same at every step.
         carry: before the first step.
         inputs: sequences of one length; shorter ones are padded.
-        mask: 1 where a step counts. Elsewhere the carry stays as it was and the output is 0, so
-            that the last carry is that of each sequence's own last step.
+        mask: 1 where a step counts. Elsewhere the carry stays as it was and the output is 0,
+            whatever the inputs hold there, so that the last carry is that of each sequence's own
+            last step.
         reverse: from the last step to the first; outputs stay in the order of the inputs.
         unroll: steps per iteration of the compiled loop; changes speed alone.
 
     Returns:
         The last carry, and the outputs of all steps.
+
+    Source: Werbos (1990), "Backpropagation through time: what it does and how to do it".
     """
+    # Over the steps, gradients of parameters add up: outside the loop they are held in float32.
+    wide = jax.tree.map(lambda p: p.astype(jnp.promote_types(p.dtype, jnp.float32)), params)
     steps = jnp.moveaxis(inputs, 1, 0)  # [T, B, F]
     counts = None if mask is None else jnp.moveaxis(mask != 0, 1, 0)[..., None]  # [T, B, 1]
 
     def step(carry: Any, at: tuple[Array, Array | None]) -> tuple[Any, Array]:
         x, counting = at
-        new, output = cell(params, carry, x)
+        own = jax.tree.map(lambda w, p: w.astype(p.dtype), wide, params)
         if counting is None:
-            return new, output
+            return cell(own, carry, x)
+        x = jnp.where(counting, x, 0)  # before the cell: in the gradient, 0 * nan is nan
+        new, output = cell(own, carry, x)
         new = _select(counting, new, carry)
         return new, jnp.where(counting, output, 0)
 

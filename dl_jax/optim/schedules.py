@@ -6,7 +6,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from dl_jax.errors import UsageError
+from dl_jax.errors import UsageError, check_range
 
 Step: TypeAlias = int | Int[Array, ""]
 Schedule: TypeAlias = Callable[[Step], Float[Array, ""]]
@@ -70,9 +70,13 @@ def one_cycle(
     From `peak / start_divisor` to `peak` in the share `rise` of the steps, then to
     `peak / start_divisor / final_divisor`.
 
+    Raises:
+        UsageError: `rise` lies outside [0, 1).
+
     Source: Smith and Topin (2017), arXiv:1708.07120, with the cosines of PyTorch and fast.ai.
     """
     _check_steps(total_steps)
+    check_range("rise", rise, low=0, high=1, exclusive_high=True)
     top = int(rise * total_steps)
     start, final = peak / start_divisor, peak / start_divisor / final_divisor
 

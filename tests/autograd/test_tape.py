@@ -279,6 +279,57 @@ def test_arrays_and_numbers_on_the_left():
     np.testing.assert_array_equal(x.grad, [5.0, 7.0])
 
 
+def test_data_times_weights():
+    data, weights = np.arange(6.0).reshape(2, 3), Tensor(np.ones((3, 4)), requires_grad=True)
+    y = data @ weights
+    assert isinstance(y, Tensor)
+    y.sum().backward()
+    np.testing.assert_array_equal(weights.grad, np.repeat([[3.0], [5.0], [7.0]], 4, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((5, 2, 3), (3,)), ((3,), (5, 3, 4)),
+     ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((1, 2, 3), (5, 3, 4))],
+)  # fmt: skip
+def test_matrix_products_are_those_of_jax(left, right):
+    values = RNG.normal(size=left), RNG.normal(size=right)
+    a, b = (Tensor(value, requires_grad=True) for value in values)
+    y = a @ b
+    y.tanh().sum().backward()
+    np.testing.assert_allclose(y.value, values[0] @ values[1])
+    expected = jax.grad(lambda a, b: jnp.tanh(a @ b).sum(), (0, 1))(*map(jnp.asarray, values))
+    for tensor, gradient in zip((a, b), expected, strict=True):
+        np.testing.assert_allclose(tensor.grad, gradient, rtol=1e-7, atol=1e-9)
+
+
+def test_derivatives_are_of_the_values_that_were_used():
+    """A parameter may get its new value before another result is differentiated."""
+    x, y = (Tensor(2.0, requires_grad=True) for _ in range(2))
+    result = x * x * y + x / y + x**3 + x.log() + x.relu()
+    x.value, y.value = np.array(5.0), np.array(7.0)
+    result.backward()
+    np.testing.assert_allclose(x.grad, 8 + 1 / 2 + 12 + 1 / 2 + 1)
+    np.testing.assert_allclose(y.grad, 4 - 2 / 4)
+
+
+def test_gradients_are_arrays_of_their_own():
+    a, b = (Tensor(np.ones(3, np.float32), requires_grad=True) for _ in range(2))
+    cotangent = np.ones(3, np.float32)
+    (a + b).backward(cotangent)
+    a.grad *= 0
+    np.testing.assert_array_equal(b.grad, 1)
+    np.testing.assert_array_equal(cotangent, 1)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max"])
+def test_types_are_kept_on_the_way_back(name):
+    x = Tensor(np.arange(3, dtype=np.float32), requires_grad=True)
+    y = 0.5 * getattr(x, name)() ** 2 + 1
+    y.backward()
+    assert y.value.dtype == x.grad.dtype == np.float32
+
+
 def test_an_mlp_is_trained():
     """Two spirals of points that no line parts; tanh and sigmoid, plain gradient descent."""
     random = np.random.default_rng(0)

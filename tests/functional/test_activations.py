@@ -84,6 +84,39 @@ def test_slopes_can_be_chosen():
     np.testing.assert_allclose(elu(x, alpha=2.0), [2 * np.expm1(-2), 3], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "slope"),
+    [
+        ("elu", 1.0),
+        ("softplus", 0.5),
+        ("silu", 0.5),
+        ("gelu", 0.5),
+        ("tanh", 1.0),
+        ("sigmoid", 0.25),
+    ],
+)
+def test_slope_of_what_is_smooth_at_zero(name, slope):
+    """Exact zeros are common: a black border under a bias that starts at zero."""
+    function = ELEMENTWISE[name][0]
+    for zero in (jnp.zeros(()), -jnp.zeros(()), jnp.zeros((), jnp.bfloat16)):
+        np.testing.assert_allclose(jax.grad(function)(zero), slope)
+    np.testing.assert_allclose(jax.jvp(function, (jnp.zeros(()),), (jnp.ones(()),))[1], slope)
+
+
+def test_gelu_keeps_its_digits_where_it_is_small():
+    x = np.linspace(-12, -3, 19)
+    expected = x * scipy.stats.norm.cdf(x)
+    np.testing.assert_allclose(gelu(jnp.asarray(x, jnp.float32)), expected, rtol=1e-4)
+    half = gelu(jnp.asarray(x[-6:], jnp.bfloat16)).astype(jnp.float32)
+    np.testing.assert_allclose(half, expected[-6:], rtol=0.1)
+
+
+def test_curvature_of_softplus():
+    x = jnp.linspace(-3, 3, 7)
+    s = sigmoid(x)
+    np.testing.assert_allclose(jax.vmap(jax.grad(jax.grad(softplus)))(x), s * (1 - s), rtol=1e-5)
+
+
 def test_relu_has_no_slope_at_zero():
     gradient = jax.vmap(jax.grad(relu))(jnp.array([-1.0, -0.0, 0.0, 1e-30, 1.0]))
     np.testing.assert_array_equal(gradient, [0, 0, 0, 1, 1])

@@ -145,6 +145,35 @@ def test_l2_loss_is_half_the_squared_distance():
     assert jnp.all(l2_loss(targets, targets) == 0)
 
 
+def test_binary_cross_entropy_at_its_start_and_when_sure():
+    """A model that starts at zero has logits of exactly zero; a sure one has small losses."""
+    targets = jnp.array([0.0, 1.0])
+    gradient = jax.grad(lambda x: binary_cross_entropy(x, targets).sum())(jnp.zeros(2))
+    np.testing.assert_allclose(gradient, [0.5, -0.5])
+    sure = jnp.array([10.0, 15.0, 20.0, 40.0])
+    for signs in (1, -1):
+        losses = binary_cross_entropy(signs * sure, jnp.full(4, signs > 0))
+        np.testing.assert_allclose(losses, np.log1p(np.exp(-np.float64(sure))), rtol=1e-5)
+
+
+def test_losses_keep_double_precision():
+    with jax.enable_x64(True):
+        x, t = jnp.asarray(RNG.normal(size=(3, 2))), jnp.asarray(RNG.uniform(size=(3, 2)))
+        for loss in (cross_entropy, binary_cross_entropy, l2_loss, huber_loss):
+            assert loss(x, t).dtype == jnp.float64
+
+
+@pytest.mark.parametrize("label", [-1, -100, 5, 7])
+def test_a_label_that_is_no_class_is_noticed(label):
+    labels = LABELS.at[2].set(label)
+    losses = cross_entropy(LOGITS, labels)
+    assert np.flatnonzero(np.isnan(losses)).tolist() == [2]
+    masked = cross_entropy(LOGITS, labels, mask=labels == LABELS)
+    assert masked[2] == 0
+    gradient = jax.grad(lambda x: cross_entropy(x, labels, mask=labels == LABELS).sum())(LOGITS)
+    assert jnp.isfinite(gradient).all()
+
+
 @pytest.mark.parametrize("size", [1.0, 1e4])
 def test_binary_cross_entropy_is_that_of_torch(size):
     torch = pytest.importorskip("torch")

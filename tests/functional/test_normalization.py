@@ -171,3 +171,22 @@ def test_nothing_left_is_no_nan():
     assert jnp.isfinite(jax.grad(total)(x)).all()
     with pytest.raises(ValueError, match="needs a random key"):
         drop_norm(x, ones, ones, rate=0.5, train=True)
+
+
+def test_gradients_of_drop_norm_are_those_of_layer_norm_of_the_survivors():
+    x, scale, bias = normal(0, 1, 12), normal(1, 12), normal(2, 12)
+
+    def dropped(x, scale, bias):
+        return drop_norm(x, scale, bias, rate=0.4, train=True, key=jax.random.key(1))
+
+    alive = np.flatnonzero(dropped(x, jnp.ones(12), jnp.zeros(12))[0])
+    assert 2 < len(alive) < 12
+
+    def survivors(x, scale, bias):
+        return layer_norm(x[:, alive], scale[alive], bias[alive])
+
+    actual, expected = (
+        jax.grad(lambda *a, f=f: jnp.sin(f(*a)).sum(), (0, 1, 2))(x, scale, bias)
+        for f in (dropped, survivors)
+    )
+    close(actual, expected)

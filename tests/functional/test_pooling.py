@@ -152,10 +152,16 @@ def test_mapped_over_runs():
 def test_global_mean_is_that_of_numpy():
     x = normal(2, 5, 7, 3)
     np.testing.assert_allclose(global_avg_pool(x), np.asarray(x).mean((1, 2)), atol=1e-6)
+    weights = jnp.cos(jnp.arange(6.0)).reshape(2, 3)
+    gradient = jax.grad(lambda x: (weights * global_avg_pool(x)).sum())(x)
+    np.testing.assert_allclose(
+        gradient, np.broadcast_to(weights[:, None, None] / 35, x.shape), atol=1e-7
+    )
 
 
-def test_global_mean_is_taken_in_float32():
+def test_means_are_taken_in_float32():
     """Summed in bfloat16, 64 * 64 numbers near one lose their sum."""
+    assert avg_pool(jnp.ones((1, 32, 32, 1), jnp.bfloat16), 32) == 1
     x = (1 + normal(1, 64, 64, 1) / 10).astype(jnp.bfloat16)
     y = global_avg_pool(x)
     assert y.dtype == jnp.bfloat16

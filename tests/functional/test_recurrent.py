@@ -70,6 +70,9 @@ def test_reset_cell_is_a_gru_that_never_updates():
     keep = np.r_[0:HIDDEN, 2 * HIDDEN : 3 * HIDDEN]
     reset = jax.tree.map(lambda leaf: leaf[..., keep], params)
     close(reset_rnn_cell(reset, carry, x), gru_cell(gru, carry, x))
+    ours = jax.grad(lambda p: jnp.sin(reset_rnn_cell(p, carry, x)[1]).sum())(reset)
+    theirs = jax.grad(lambda p: jnp.sin(gru_cell(p, carry, x)[1]).sum())(gru)
+    close(ours, jax.tree.map(lambda leaf: leaf[..., keep], theirs))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -92,16 +95,29 @@ def test_padding_has_no_influence(name, reverse, dtype):
     cell, parts = ALL[name]
     params, x, carry = parameters(parts), normal(6, 2, 5, FEATURES), start(name)
     mask = np.arange(5)[None] < np.array([[3], [5]])
-    x = jnp.where(mask[..., None], x, jnp.inf)  # whatever the padding holds
-    last, outputs = scan_cell(
-        cell, params, carry, jnp.where(mask[..., None], x, 7.0), mask=jnp.asarray(mask, dtype),
-        reverse=reverse,
-    )  # fmt: skip
+    x = jnp.where(mask[..., None], x, jnp.nan)  # whatever the padding holds
+
+    def scan(params):
+        return scan_cell(cell, params, carry, x, mask=jnp.asarray(mask, dtype), reverse=reverse)
+
+    last, outputs = scan(params)
+    for gradient in jax.tree.leaves(jax.grad(lambda p: scan(p)[1].sum())(params)):
+        assert jnp.isfinite(gradient).all()
     short = jax.tree.map(lambda leaf: leaf[:1], carry)
     expected, alone = scan_cell(cell, params, short, x[:1, :3], reverse=reverse)
     close(jax.tree.map(lambda leaf: leaf[:1], last), expected)
     close(outputs[:1, :3], alone)
     np.testing.assert_array_equal(outputs[0, 3:], 0)
+
+
+def test_gradients_of_parameters_do_not_stand_still_in_bfloat16():
+    """Added up step by step in bfloat16, two thousand ones are 256."""
+    half = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.bfloat16), parameters(1))
+    x, h = jnp.zeros((1, 2000, FEATURES), jnp.bfloat16), jnp.zeros((1, HIDDEN), jnp.bfloat16)
+    gradient = jax.grad(
+        lambda p: scan_cell(rnn_cell, p, h, x)[1].astype(jnp.float32).sum()
+    )(half)  # fmt: skip
+    np.testing.assert_allclose(gradient["input"]["bias"].astype(jnp.float32), 2000, rtol=0.01)
 
 
 def test_a_bias_may_be_left_out():

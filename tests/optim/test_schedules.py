@@ -57,3 +57,5 @@ def test_what_cannot_be_scheduled():
     for make in (lambda: cosine(0.1, 0), lambda: step_decay(0.1, 0, 0.5), lambda: one_cycle(1, 0)):
         with pytest.raises(UsageError, match="a schedule over 0 steps is empty"):
             make()
+    with pytest.raises(UsageError, match=r"rise is 1.0, expected at least 0 and less than 1"):
+        one_cycle(0.1, 50, rise=1.0)

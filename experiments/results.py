@@ -50,6 +50,8 @@ def rows(folder: Path) -> list[str]:
         compared = record["test"]
         if "accuracy" in compared:
             compared = {"": compared}
+        time = f"{minutes}:{seconds:02} for all {'seeds' if '' in compared else 'of them'}"
+        command = f"`{record['command']}`"
         for kind, measured in compared.items():
             if "accuracy" not in measured:  # a sweep, which compares times
                 continue
@@ -58,10 +60,9 @@ def rows(folder: Path) -> list[str]:
                 f"| {name}{kind and f': {kind}'} | {SOURCES[record['experiment']]} "
                 f"| {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f} "
                 f"| {len(accuracy['runs'])} "
-                f"| {record['environment']['processor']} "
-                f"| {minutes}:{seconds:02} for all {'seeds' if not kind else 'of them'} "
-                f"| `{record['command']}` |"
+                f"| {record['environment']['processor']} | {time} | {command} |"
             )
+            time = command = "as above"
     return table
 
 

@@ -5,6 +5,8 @@ the range give classes as unequal as the numbers are, and with them an accuracy 
 has to be read beside the share of the largest class, and beside the error in the numbers' own unit
 that remains when each prediction is taken for the mean of its interval.
 Command: python -m experiments.basics.quantile_labels --dataset california_housing --data-dir FOLDER
+Known: deciles 0.4466 ± 0.0025 (largest class 0.10) and an error of 38,430, tenths of the range
+0.5255 ± 0.0026 (largest class 0.19) and 37,850, over 5 seeds, 14 s on 2 cores of an AMD EPYC.
 """
 
 from dataclasses import dataclass, replace

@@ -3,6 +3,8 @@
 With --widths and nothing after it the model is linear; with hidden units it is a line of many
 pieces, one bend for each unit.
 Command: python -m experiments.basics.regression --seeds 5
+Known: test loss 0.0175 ± 0.0024 over 5 seeds, 4 s on 2 cores of an AMD EPYC; the noise alone costs
+0.0113.
 """
 
 from dataclasses import dataclass

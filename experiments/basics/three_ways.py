@@ -5,8 +5,9 @@ parameters, the same batches: if all are right, their losses coincide; they are 
 other. (The three round differently, and long training amplifies what they round.)
 Command: python -m experiments.basics.three_ways
 Known: losses within 1e-7 of each other, 0.9731 ± 0.0043 over 3 seeds. On MNIST by hand and by
-jax.grad 0.9746 ± 0.0008 and 0.9742 ± 0.0018 (--dataset mnist --width 128 --epochs 4, 11 s on 2 cores
-of an AMD EPYC), and of a CNN 0.9834 ± 0.0008 and 0.9836 ± 0.0008 (README.md has the command, 526 s).
+jax.grad 0.9746 ± 0.0008 and 0.9742 ± 0.0018 (--dataset mnist --width 128 --epochs 4; 11 s on
+2 cores of an AMD EPYC), with convolutions 0.9834 ± 0.0008 and 0.9836 ± 0.0008 (526 s; README.md has
+the command).
 """
 
 from dataclasses import dataclass

@@ -8,17 +8,17 @@ from rich.table import Table
 
 
 def main() -> None:
-    """Print the command of every experiment and the first line of its docstring."""
+    """Print the name of every experiment and the first line of its docstring."""
     root = Path(__file__).parent
     table = Table(box=None)
-    table.add_column("command", no_wrap=True)
+    table.add_column("python -m experiments.", no_wrap=True)
     table.add_column("what it shows")
     for path in sorted(root.rglob("*.py")):
         if path.name.startswith("__") or path.stem == "results":
             continue
-        module = ".".join(("experiments", *path.relative_to(root).with_suffix("").parts))
+        module = ".".join(path.relative_to(root).with_suffix("").parts)
         lines = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
-        table.add_row(f"python -m {module}", lines[0] if lines else "")
+        table.add_row(module, lines[0] if lines else "")
     Console().print(table)
 
 

@@ -119,8 +119,8 @@ def table_splits(
         Datasets with `features`, float32 `[rows, features]`, and `target`, float32 `[rows]`.
 
     Raises:
-        UsageError: the target is not a column, holds words, or is missing in a row; there is no
-            other column; or a split would be empty.
+        UsageError: the target is not a column, holds words, is missing in a row, or has values
+            that float32 cannot tell apart; there is no other column; or a split would be empty.
     """
     values = check_column(columns, target)
     if values.dtype.kind == "U":
@@ -131,6 +131,13 @@ def table_splits(
             f"the target {target!r} is missing in {gaps.size} of {values.size} rows, first in row "
             f"{gaps[0] + 1}: remove those rows"
         )
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    if not np.isfinite(single).all() or 2 * np.unique(single).size < np.unique(values).size:
+        raise UsageError(
+            f"the target {target!r} lies between {values.min():g} and {values.max():g}, where "
+            "float32 cannot tell its values apart: take off its mean, or give it another unit"
+        )
     if len(columns) < 2:
         raise UsageError(f"the table has no column but the target {target!r} to predict it from")
     missing = ("validation", "test")
@@ -138,6 +145,6 @@ def table_splits(
     others = {key: column for key, column in columns.items() if key != target}
     encoding = fit_encoding({key: column[rows["train"]] for key, column in others.items()})
     features = encode(encoding, others)
-    arrays = {"features": features, "target": values.astype(np.float32)}
+    arrays = {"features": features, "target": single}
     whole = Dataset(name, "all", arrays, ())
     return {split: whole.subset(rows[split], split) for split in SPLITS}

@@ -23,7 +23,8 @@ def read_csv(path: str | os.PathLike[str], *, delimiter: str = ",") -> dict[str,
     """The columns of a CSV file whose first line names them.
 
     A column is one of numbers if all its entries are numbers or missing, and else one of words.
-    Missing are empty entries, `NA`, `N/A`, `NaN`, `null`, `None` and `?`, in any case.
+    Missing are empty entries, `NA`, `N/A`, `NaN`, `null`, `None` and `?`, in any case, and numbers
+    that are not finite.
 
     Raises:
         UsageError: the file cannot be read, has no rows or repeated names, or a row does not have

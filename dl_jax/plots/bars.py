@@ -28,7 +28,8 @@ def grouped_bars(
         y: label of the vertical axis.
         title: above the panel.
     """
-    figure = new_figure(max(4.0, 0.62 * len(categories) + 1.2), 3.8, title)
+    count = len(categories)
+    figure = new_figure(min(max(4.0, 0.62 * count + 1.2), 9.0), 3.8, title)
     axes = figure.subplots()
     dress(axes, x=x, y=y)
     axes.grid(False, axis="x")
@@ -36,7 +37,8 @@ def grouped_bars(
     for index, (name, values) in enumerate(heights.items()):
         at = np.arange(len(values)) + (index - (len(heights) - 1) / 2) * width
         axes.bar(at, values, width * 0.92, color=COLOURS[index % len(COLOURS)], label=name)
-    axes.set_xticks(range(len(categories)), labels=list(categories))
+    ticks = range(0, count, max(1, -(-count // 20)))  # at most twenty names fit
+    axes.set_xticks(ticks, labels=[categories[tick] for tick in ticks])
     axes.tick_params(axis="x", length=0)
     axes.legend(frameon=False, fontsize=SMALL_SIZE)
     return figure

@@ -16,6 +16,7 @@ from dl_jax.plots.style import DIVERGING, INK, LABEL_SIZE, SMALL_SIZE, dress, ne
 Points = Float[np.ndarray, "examples 2"]
 Probability = Callable[[Points], Float[np.ndarray, " examples"]]
 Grid = tuple[Points, tuple[float, float, float, float]]
+REST = 6  # times that the last frame is shown again, before the animation starts anew
 MARKERS = (("o", "#053061"), ("^", "#67001f"))  # shape says what colour says
 
 
@@ -24,6 +25,7 @@ def decision_border(
     labels: Integer[np.ndarray, " examples"],
     probability: Probability,
     *,
+    meaning: str = "probability of label 1",
     resolution: int = 200,
     title: str | None = None,
 ) -> Figure:
@@ -33,6 +35,7 @@ def decision_border(
         points: to be drawn; the picture reaches a little beyond them.
         labels: 0 or 1.
         probability: of label 1, for any points.
+        meaning: what it is called beside its scale.
         resolution: pixels of the background along each axis.
         title: above the picture.
     """
@@ -41,7 +44,7 @@ def decision_border(
     grid = _grid(points, resolution)
     shades = _draw(axes, points, labels, grid, probability(grid[0]), resolution)
     bar = figure.colorbar(shades, ax=axes, fraction=0.046, pad=0.03)
-    bar.set_label("probability of label 1", fontsize=LABEL_SIZE, color=INK)
+    bar.set_label(meaning, fontsize=LABEL_SIZE, color=INK)
     bar.ax.tick_params(labelsize=SMALL_SIZE)
     return figure
 
@@ -75,7 +78,9 @@ def save_border_animation(
         axes.set_title(frame[0], fontsize=LABEL_SIZE, color=INK, loc="left")
         return [axes]
 
-    animation = FuncAnimation(figure, show, frames=list(frames), cache_frame_data=False)  # type: ignore[arg-type]
+    animation = FuncAnimation(
+        figure, show, frames=[*frames, *[frames[-1]] * REST], cache_frame_data=False
+    )  # type: ignore[arg-type]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     animation.save(path, writer=PillowWriter(fps=frames_per_second), dpi=90)
@@ -115,6 +120,8 @@ def _draw(
             chosen[:, 0], chosen[:, 1], s=13, marker=marker, color=colour, edgecolors="white",
             linewidths=0.4, label=f"label {label}",
         )  # fmt: skip
-    axes.legend(loc="upper right", fontsize=SMALL_SIZE, framealpha=0.9)
     dress(axes, x="$x_1$", y="$x_2$", grid=False)
+    # Above the panel, where it hides no points; the title of a frame stands at its other end.
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=SMALL_SIZE,
+                frameon=False, borderaxespad=0.2, columnspacing=1, handletextpad=0.2)  # fmt: skip
     return shades

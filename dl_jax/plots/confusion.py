@@ -47,7 +47,7 @@ def confusion_matrix(
     cell = max(0.46, 0.1 + 0.09 * digits) if printed else max(0.14, 4.6 / count)
     longest = max(len(name) for name in classes)
     margin = 0.9 + 0.075 * longest
-    size = cell * count + margin
+    size = max(cell * count + margin, 3.6)
     figure = new_figure(size + 1.1, size + 0.3, title, images=True)
     axes = figure.subplots()
     scale = PowerNorm(0.5, vmin=0, vmax=1)

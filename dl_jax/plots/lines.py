@@ -58,7 +58,7 @@ def named_lines(
         low, mean, high = _band(values, log_scale)
         axes.plot(
             at, mean, color=colour, linestyle=STYLES[index % len(STYLES)],
-            linewidth=widths[index], label=name,
+            linewidth=widths[index], label=name, marker="o" if len(at) == 1 else None,
         )  # fmt: skip
         if len(values) > 1:
             axes.fill_between(at, low, high, color=colour, alpha=0.2, lw=0)

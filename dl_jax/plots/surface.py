@@ -104,5 +104,7 @@ def landscape(
     space.set_ylabel("second direction", fontsize=SMALL_SIZE, color=INK)
     space.set_zlabel("log10 of the loss", fontsize=SMALL_SIZE, color=INK)
     space.tick_params(labelsize=SMALL_SIZE - 1)
+    space.locator_params(nbins=5)
+    space.set_box_aspect(None, zoom=0.85)  # or the vertical axis loses its label
     space.view_init(elev=32, azim=-60)
     return figure

@@ -7,7 +7,7 @@ from dl_jax.training.fit_config import FitConfig
 from dl_jax.training.fit_each import fit_each, logged
 from dl_jax.training.interruption import Interrupted
 from dl_jax.training.launch import launch
-from dl_jax.training.report import report, save_figures, summarize, write_result
+from dl_jax.training.report import report, save_figures, spelled, summarize, write_result
 from dl_jax.training.run_directory import Run, RunOptions, open_run
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "report",
     "report_classification",
     "save_figures",
+    "spelled",
     "summarize",
     "with_one_axis_of_runs",
     "write_result",

@@ -16,7 +16,7 @@ def resume_command(directory: Path) -> str:
     """The command that goes on with the run in `directory`: the present one with `--resume`."""
     arguments = _without(sys.orig_argv[1:], ("--out", "--name"))
     where = ["--out", str(directory.parent), "--name", directory.name]
-    return shlex.join(["python", *arguments, *where, "--resume"])
+    return shlex.join([sys.executable or "python", *arguments, *where, "--resume"])
 
 
 def _without(arguments: list[str], options: tuple[str, ...]) -> list[str]:

@@ -179,6 +179,8 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
             failure = finish()
             if failure:
                 raise RunError(f"training ended at step {step}, but {failure}")
+            if interruption.received is not None:  # in the last stretch: more may come after it
+                _stop_interrupted(interruption.received, step, None, run)
 
     seconds = history[-1]["seconds"] if history else 0.0
     if validation is None:

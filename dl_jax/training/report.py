@@ -56,9 +56,8 @@ def report(
     name = "accuracy" if "accuracy" in result["test"] else "loss"
     value = result["test"][name]
     count = len(value["runs"])
-    spread = f" ± {value['deviation']:.4f}" if count > 1 else ""
     print(
-        f"test {name} {value['mean']:.4f}{spread} ({count} run{'s' if count > 1 else ''}, "
+        f"test {name} {spelled(value)} ({count} run{'s' if count > 1 else ''}, "
         f"{fitted.seconds:.0f} s of training); figures and result.json in {run.directory}"
     )
     return result
@@ -69,6 +68,17 @@ def summarize(values: Any) -> dict[str, Any]:
     values = np.ravel(values)
     deviation = values.std(ddof=1) if values.size > 1 else 0.0
     return {"mean": float(values.mean()), "deviation": float(deviation), "runs": values.tolist()}
+
+
+def spelled(summary: Mapping[str, Any], form: str = ".4f") -> str:
+    """What `summarize` gave in words: mean ± deviation, of one run its value alone.
+
+    >>> spelled(summarize([0.5, 0.7])), spelled(summarize([0.5]), ".2f")
+    ('0.6000 ± 0.1414', '0.50')
+    """
+    if len(summary["runs"]) == 1:
+        return f"{summary['mean']:{form}}"
+    return f"{summary['mean']:{form}} ± {summary['deviation']:{form}}"
 
 
 def write_result(run: Run, summary: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 Nothing is learned here: the parameters are a point in the plane, the loss its height.
 Command: python -m experiments.basics.optimize_surface --surface rosenbrock
-Known: in 5 s on 2 cores of an AMD EPYC, adam ends at height 0.175, plain gradient descent at 5.05.
+Known: in 6 s on 2 cores of an AMD EPYC, adam ends at height 2e-13, momentum at 0.003, plain
+gradient descent at 0.05, and rmsprop, whose step never shrinks, at 0.47.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -60,7 +62,7 @@ class Config:
 
     surface: str = "rosenbrock"
     """`rosenbrock`, `himmelblau`, `beale`, `ravine` or `rastrigin`."""
-    steps: int = 400
+    steps: int = 3000
     """Updates of each optimizer."""
     sgd: float = 1e-3
     """Learning rate of plain gradient descent."""
@@ -108,6 +110,7 @@ def main(config: Config) -> None:
         return surface.height(point[0], point[1])
 
     run = open_run("optimize_surface", config, config.run)
+    began = time.monotonic()
     clip = optax.clip_by_global_norm(config.clip_norm)
     paths = {
         name: np.asarray(
@@ -126,7 +129,7 @@ def main(config: Config) -> None:
         }
         for name, path in paths.items()
     }
-    write_result(run, {"last": summary}, 0.0)
+    write_result(run, {"last": summary}, time.monotonic() - began)
     at = np.arange(config.steps + 1)
     save_figures(
         run,
@@ -135,7 +138,7 @@ def main(config: Config) -> None:
                 surface.height, surface.extent, paths, minima, title=config.surface
             ),
             "heights": lambda: plots.named_lines(
-                {name: (at, values[None] + 1e-12) for name, values in heights.items()},
+                {name: (at, values[None]) for name, values in heights.items()},
                 x="step",
                 y="height",
                 log_scale=True,

@@ -1,7 +1,7 @@
 """Every optimizer with every initializer, in networks of several depths: one compiled sweep.
 
 All runs are one program under `vmap`. The optimizers are one rule with different numbers, which
-are mapped over; so are the initializer and the depth: layers beyond it are skipped. Beside the
+are mapped over; so are the initializer and the depth: layers beyond it are left out. Beside the
 accuracies, the size of activations and gradients is drawn layer by layer, as it is before training.
 Command: python -m experiments.basics.optimizers_and_initializers
 Known: 60 runs in 8.4 s on 2 cores of an AMD EPYC; docs/performance.md compares them with the same
@@ -18,7 +18,7 @@ import numpy as np
 
 from dl_jax import functional, optim, plots
 from dl_jax.data import image_statistics, load_splits
-from dl_jax.errors import check_range
+from dl_jax.errors import UsageError, check_range
 from dl_jax.functional import cross_entropy, dense, standardize, tanh
 from dl_jax.learners import over_hyperparameters, product, supervised
 from dl_jax.models import Model, with_preprocessing
@@ -76,6 +76,8 @@ class Config:
 
     def __post_init__(self) -> None:
         check_range("depths", min(self.depths, default=0), low=1)
+        if len(set(self.depths)) < len(self.depths):
+            raise UsageError(f"depths are {self.depths}, expected each once")
         check_range("width", self.width, low=1)
 
 
@@ -170,7 +172,7 @@ def main(config: Config) -> None:
             "initializer": list(range(len(INITIALIZERS))),
         }
     )
-    runs = len(grid["depth"])
+    runs, size = len(grid["depth"]), config.fit.evaluation_batch_size
     run = open_run("optimizers_and_initializers", config, config.run)
     if config.in_turn:
         learners = {
@@ -180,7 +182,7 @@ def main(config: Config) -> None:
         fitted = fit_each(learners, data, config.fit, run)
         accuracy = np.array(
             [
-                make_evaluate(learner, 1000)(fitted[name].best, data["test"]).means()["accuracy"]
+                make_evaluate(learner, size)(fitted[name].best, data["test"]).means()["accuracy"]
                 for name, learner in learners.items()
             ]
         )
@@ -188,7 +190,7 @@ def main(config: Config) -> None:
     else:
         sweep = over_hyperparameters(make_learner, grid)
         result = fit(sweep, data, config.fit, run)
-        accuracy = make_evaluate(sweep, 1000)(result.best, data["test"]).means()["accuracy"]
+        accuracy = make_evaluate(sweep, size)(result.best, data["test"]).means()["accuracy"]
         seconds = result.seconds
 
     table = accuracy.reshape(len(config.depths), len(OPTIMIZERS), len(INITIALIZERS))

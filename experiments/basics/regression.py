@@ -1,9 +1,9 @@
 """Regression of a curve: a straight line, or a network of ReLU units that bends it.
 
 With --widths and nothing after it the model is linear; with hidden units it is a line of many
-pieces, one bend for each unit.
+pieces, with a bend wherever a unit wakes or falls asleep.
 Command: python -m experiments.basics.regression --seeds 5
-Known: test loss 0.0175 ± 0.0024 over 5 seeds, 4 s on 2 cores of an AMD EPYC; the noise alone costs
+Known: test loss 0.0120 ± 0.0002 over 5 seeds, 7 s on 2 cores of an AMD EPYC; the noise alone costs
 0.0113.
 """
 
@@ -36,12 +36,12 @@ class Config:
     seeds: int = 1
     """Independent runs, side by side in one compiled program."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-2)
-    fit: FitConfig = FitConfig(epochs=200, batch_size=20, evaluate_every=100, monitor="loss")
+    fit: FitConfig = FitConfig(epochs=400, batch_size=20, evaluate_every=100, monitor="loss")
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
         check_range("examples", self.examples, low=1)
-        check_range("noise", self.noise, low=0)
+        check_range("noise", self.noise, low=0, high=100)
 
 
 def curve(x):

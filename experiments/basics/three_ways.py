@@ -32,6 +32,7 @@ from dl_jax.training import (
     make_evaluate,
     open_run,
     save_figures,
+    spelled,
     summarize,
     write_result,
 )
@@ -127,7 +128,9 @@ def main(config: Config) -> None:
     losses = {name: logged(each, "loss", "train") for name, each in fitted.items()}
     accuracies = {}
     for name, learner in learners.items():
-        measured = make_evaluate(learner, 1000)(fitted[name].best, data["test"]).means()
+        measured = make_evaluate(learner, config.fit.evaluation_batch_size)(
+            fitted[name].best, data["test"]
+        ).means()
         accuracies[name] = {"accuracy": summarize(measured["accuracy"])}
     seconds = sum(each.seconds for each in fitted.values())
     reference = losses["jax.grad"][1]
@@ -135,11 +138,10 @@ def main(config: Config) -> None:
     write_result(run, {"test": accuracies, "losses_apart": apart}, seconds)
     save_figures(
         run,
-        {"losses": lambda: plots.named_lines(losses, x="step", y="loss", log_scale=True)},
+        {"losses": lambda: plots.named_lines(losses, x="step", y="training loss", log_scale=True)},
     )
     for name, row in accuracies.items():
-        accuracy = row["accuracy"]
-        print(f"{name:12} test accuracy {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f}, "
+        print(f"{name:12} test accuracy {spelled(row['accuracy'])}, "
               f"loss at most {apart[name]:.2g} from jax.grad's")  # fmt: skip
     print(f"figures and result.json in {run.directory}")
 

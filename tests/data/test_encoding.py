@@ -125,6 +125,8 @@ def test_batches_of_a_table_visit_each_row_once():
         (table(), "age", "the target 'age' is missing in 9 of 60 rows, first in row 1"),
         ({"y": np.arange(9.0)}, "y", "no column but the target"),
         (table(3), "id", "leaves one side empty"),
+        ({**table(), "y": 1.6e9 + np.arange(60)}, "y", "float32 cannot tell its values apart"),
+        ({**table(), "y": 1e40 * np.arange(60)}, "y", "float32 cannot tell its values apart"),
     ],
 )
 def test_what_cannot_be_learned(columns, target: str, message: str):

@@ -28,3 +28,9 @@ def test_one_run_has_no_band():
     axes = named_lines({"a": (AT, VALUES[:1]), "b": (AT, VALUES[1:])}, x="x", y="y").axes[0]
     assert len(axes.get_lines()) == 2
     assert not axes.collections
+
+
+def test_a_single_point_is_seen():
+    """A line of one point has no length."""
+    (line,) = named_lines({"a": (AT[:1], VALUES[:, :1])}, x="x", y="y").axes[0].get_lines()
+    assert line.get_marker() == "o"

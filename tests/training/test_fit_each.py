@@ -34,7 +34,12 @@ def test_each_is_trained_in_a_folder_of_its_own(tmp_path: Path):
     assert losses.shape == (2, 3)
 
 
-def test_stopped_in_one_it_goes_on_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("stretch", "end_of_it"), [(8, 9), (21, 24)], ids=["in the middle", "in the last stretch"]
+)
+def test_stopped_in_one_it_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stretch: int, end_of_it: int
+):
     """The command that is printed resumes the whole, not the part."""
     run, config = opened(tmp_path / "whole")
     whole = fit_each(learners(), tiny_data(), config, run)
@@ -45,11 +50,12 @@ def test_stopped_in_one_it_goes_on_from_there(tmp_path: Path, monkeypatch: pytes
     def signalling(*arguments, **options):
         advance = original(*arguments, **options)
         begun.append(1)
-        second = len(begun) == 2
+        first = len(begun) == 1
 
         def both(state, start, stop, asked_to_stop):
-            if second and start >= 8:
+            if first and start == stretch:
                 os.kill(os.getpid(), signal.SIGTERM)
+                return advance(state, start, stop, lambda: False)
             return advance(state, start, stop, asked_to_stop)
 
         return both
@@ -60,6 +66,8 @@ def test_stopped_in_one_it_goes_on_from_there(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(Interrupted) as end:
             fit_each(learners(), tiny_data(), config, run)
     assert f"--out {tmp_path / 'stopped'} --name run --resume" in str(end.value)
+    assert f"saved at step {end_of_it};" in str(end.value)
+    assert len(begun) == 1  # the second did not begin
     again, config = opened(tmp_path / "stopped", resume=True)
     resumed = fit_each(learners(), tiny_data(), config, again)
     for name in whole:

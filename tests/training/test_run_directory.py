@@ -184,6 +184,8 @@ def test_the_command_that_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run = opened(tmp_path, name="mine")
     command = "python -m experiments.x --name old --seeds 3 --out=here --resume --epochs 2"
     monkeypatch.setattr("sys.orig_argv", command.split())
-    assert resume_command(run.directory) == (
-        f"python -m experiments.x --seeds 3 --epochs 2 --out {tmp_path} --name mine --resume"
+    program, arguments = resume_command(run.directory).split(maxsplit=1)
+    assert program == sys.executable
+    assert arguments == (
+        f"-m experiments.x --seeds 3 --epochs 2 --out {tmp_path} --name mine --resume"
     )

@@ -161,7 +161,7 @@ def test_global_mean_is_that_of_numpy():
 
 def test_means_are_taken_in_float32():
     """Summed in bfloat16, 64 * 64 numbers near one lose their sum."""
-    assert avg_pool(jnp.ones((1, 32, 32, 1), jnp.bfloat16), 32) == 1
+    assert avg_pool(jnp.ones((1, 18, 18, 1), jnp.bfloat16), 18) == 1
     x = (1 + normal(1, 64, 64, 1) / 10).astype(jnp.bfloat16)
     y = global_avg_pool(x)
     assert y.dtype == jnp.bfloat16

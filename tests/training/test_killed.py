@@ -111,11 +111,11 @@ def test_stopped_politely(tmp_path: Path, undisturbed: Path):
         assert f"stopped by {signal.Signals(number).name}, saved at step" in errors
         assert "Traceback" not in errors
         command = shlex.split(errors.split("go on with: ")[1].strip())
-        assert command[0] == "python"
+        assert command[0] == sys.executable
         before = rows(tmp_path)
         environment = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
         process = subprocess.Popen(
-            [sys.executable, *command[1:]], env=environment,
+            command, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
     _, errors = process.communicate(timeout=300)

@@ -17,12 +17,16 @@ SOURCES = {
     "mnist_cnn": "0.98 (course)",
     "fashion_mlp": "0.8794 (course)",
     "fashion_cnn": "0.8234 (course)",
+    "regression": "none",
+    "logistic": "none",
+    "optimize_surface": "none",
     "toy_classification": "none",
     "three_ways": "none",
     "optimizers_and_initializers": "none",
     "batchnorm_dropout": "none",
     "custom_layers": "none",
     "quantile_labels": "none",
+    "loss_landscape": "none",
 }
 
 
@@ -47,18 +51,19 @@ def rows(folder: Path) -> list[str]:
         if commit is None or commit.endswith("-dirty"):
             raise ValueError(f"{name}.json is of no commit but {commit}: run it from a clean tree")
         minutes, seconds = divmod(round(record["seconds"]), 60)
-        compared = record["test"]
+        compared = record.get("test", {})
         if "accuracy" in compared:
             compared = {"": compared}
         time = f"{minutes}:{seconds:02} for all {'seeds' if '' in compared else 'of them'}"
         command = f"`{record['command']}`"
         for kind, measured in compared.items():
-            if "accuracy" not in measured:  # a sweep, which compares times
+            if "accuracy" not in measured:  # of a sweep or a regression
                 continue
             accuracy = measured["accuracy"]
+            spread = f" ± {accuracy['deviation']:.4f}" if len(accuracy["runs"]) > 1 else ""
             table.append(
                 f"| {name}{kind and f': {kind}'} | {SOURCES[record['experiment']]} "
-                f"| {accuracy['mean']:.4f} ± {accuracy['deviation']:.4f} "
+                f"| {accuracy['mean']:.4f}{spread} "
                 f"| {len(accuracy['runs'])} "
                 f"| {record['environment']['processor']} | {time} | {command} |"
             )

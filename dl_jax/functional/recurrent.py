@@ -35,7 +35,8 @@ def rnn_cell(
 
     Source: Elman (1990), "Finding structure in time".
     """
-    carry = tanh(dense(inputs, **params["input"]) + dense(carry, **params["hidden"]))
+    from_input, from_hidden = _drives(params, carry, inputs)
+    carry = tanh(from_input + from_hidden).astype(carry.dtype)
     return carry, carry
 
 
@@ -53,10 +54,9 @@ def reset_rnn_cell(
 
     Source: Cho et al. (2014), arXiv:1406.1078, equations 5 and 8, for the gate.
     """
-    from_input = jnp.split(dense(inputs, **params["input"]), 2, axis=-1)
-    from_hidden = jnp.split(dense(carry, **params["hidden"]), 2, axis=-1)
+    from_input, from_hidden = (jnp.split(a, 2, -1) for a in _drives(params, carry, inputs))
     reset = sigmoid(from_input[0] + from_hidden[0])
-    carry = tanh(from_input[1] + reset * from_hidden[1])
+    carry = tanh(from_input[1] + reset * from_hidden[1]).astype(carry.dtype)
     return carry, carry
 
 
@@ -75,11 +75,10 @@ def gru_cell(
     Source: Cho et al. (2014), arXiv:1406.1078, equations 5 to 8, with the reset gate behind the
     product as in cuDNN, PyTorch and Flax.
     """
-    from_input = jnp.split(dense(inputs, **params["input"]), 3, axis=-1)
-    from_hidden = jnp.split(dense(carry, **params["hidden"]), 3, axis=-1)
+    from_input, from_hidden = (jnp.split(a, 3, -1) for a in _drives(params, carry, inputs))
     reset, update = (sigmoid(a + b) for a, b in zip(from_input[:2], from_hidden[:2], strict=True))
     new = tanh(from_input[2] + reset * from_hidden[2])
-    carry = update * carry + (1 - update) * new
+    carry = (update * carry + (1 - update) * new).astype(carry.dtype)
     return carry, carry
 
 
@@ -101,11 +100,11 @@ def lstm_cell(
     Gers et al. (2000).
     """
     cell, hidden = carry
-    gates = dense(inputs, **params["input"]) + dense(hidden, **params["hidden"])
-    i, f, g, o = jnp.split(gates, 4, axis=-1)
-    cell = sigmoid(f) * cell + sigmoid(i) * tanh(g)
-    hidden = sigmoid(o) * tanh(cell)
-    return (cell, hidden), hidden
+    from_input, from_hidden = _drives(params, hidden, inputs)
+    i, f, g, o = jnp.split(from_input + from_hidden, 4, axis=-1)
+    new = sigmoid(f) * cell + sigmoid(i) * tanh(g)
+    hidden = (sigmoid(o) * tanh(new)).astype(hidden.dtype)
+    return (new.astype(cell.dtype), hidden), hidden
 
 
 def scan_cell(
@@ -153,6 +152,15 @@ def scan_cell(
 
     carry, outputs = lax.scan(step, carry, (steps, counts), reverse=reverse, unroll=unroll)
     return carry, jnp.moveaxis(outputs, 0, 1)
+
+
+def _drives(params: Params, hidden: Hidden, inputs: Array) -> tuple[Array, Array]:
+    """What inputs and past give to the gates; these and all behind them are float32 at least."""
+
+    def wide(y: Array) -> Array:
+        return y.astype(jnp.promote_types(y.dtype, jnp.float32))
+
+    return wide(dense(inputs, **params["input"])), wide(dense(hidden, **params["hidden"]))
 
 
 def _select(counting: Array, new: Any, old: Any) -> Any:

@@ -3,7 +3,7 @@
 The model is linear in its features either way. With --degree 1 they are the coordinates, and no
 line parts the moons; with --degree 3 they are all products of up to three coordinates.
 Command: python -m experiments.basics.logistic --degree 3 --seeds 5
-Known: 0.8713 ± 0.0007 with --degree 1, 0.9233 ± 0.0000 with --degree 3 over 5 seeds, 2 s on 2 cores
+Known: 0.8713 ± 0.0007 with --degree 1, 0.9233 ± 0.0000 with --degree 3 over 5 seeds, 1 s on 2 cores
 of an AMD EPYC.
 """
 

@@ -29,7 +29,7 @@ from dl_jax.functional import (
 )
 
 few = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 size, shapes = st.integers(1, 5), array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=5)
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dl_jax.compilation import compiled
+from dl_jax.compilation import jit
 from dl_jax.data import BatchOrder, Dataset
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import Learner, over_seeds, supervised
 from dl_jax.models import Model, cnn, mlp
-from dl_jax.training.advance import make_advance
+from dl_jax.training.chunk import make_train_chunk
 
 BATCH = 128
 
@@ -44,10 +44,10 @@ def examples(count: int, runs: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
 
 def stepper(learner: Learner, calls: int) -> tuple[Callable[[], None], float]:
     """A function that makes `calls` training steps, and the operations of one step."""
-    state = compiled(learner.init)(jax.random.key(0))
+    state = jit(learner.init)(jax.random.key(0))
     batch = jax.tree.map(jnp.asarray, examples(BATCH, state.step.shape))
     cost = jax.jit(learner.train_step).lower(state, batch).cost_analysis()
-    step = compiled(learner.train_step, donate_argnums=0)
+    step = jit(learner.train_step, donate_argnums=0)
 
     def run() -> None:
         nonlocal state
@@ -60,10 +60,10 @@ def stepper(learner: Learner, calls: int) -> tuple[Callable[[], None], float]:
 
 def epoch_runner(learner: Learner, count: int, rolled: bool | None) -> Callable[[], None]:
     """A function that trains one epoch over `count` resident examples, shuffled."""
-    state = compiled(learner.init)(jax.random.key(0))
-    dataset = Dataset("random", "train", examples(count), tuple("0123456789"))
+    state = jit(learner.init)(jax.random.key(0))
+    dataset = Dataset("random", "train", examples(count))
     order = BatchOrder(count, BATCH, 0, state.step.shape)
-    advance = make_advance(learner, dataset, order, resident=True, rolled=rolled)
+    advance = make_train_chunk(learner, dataset, order, resident=True, rolled=rolled)
     reached = 0
 
     def run() -> None:

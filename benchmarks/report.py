@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.harness import Measurement
-from dl_jax.training.environment import describe_devices, processor_name
+from dl_jax.runs.environment import describe_devices, processor_name
 
 
 def conditions(peak: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ CPU_OPTIONS = {
 }
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
+def jit(function: Callable[..., Any], **options: Any) -> Any:
     """`jax.jit(function, **options)`, with the compiler options of the present platform."""
     return jax.jit(function, compiler_options=_platform_options(), **options)
 

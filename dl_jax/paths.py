@@ -28,7 +28,7 @@ def path_names(tree: Tree) -> list[str]:
     return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
 
 
-def match(tree: Tree, rules: Rules[T], *, all_needed: bool = True) -> Tree:
+def match(tree: Tree, rules: Rules[T], *, strict: bool = True) -> Tree:
     """A tree of the same structure with, at each leaf, the value of the first matching rule.
 
     >>> match({"head": {"kernel": 0, "bias": 0}}, [(".*/bias", "no"), (".*", "yes")])
@@ -37,7 +37,7 @@ def match(tree: Tree, rules: Rules[T], *, all_needed: bool = True) -> Tree:
     Args:
         tree: whose leaves are named.
         rules: patterns in order, with their values.
-        all_needed: whether a pattern other than `.*` has to match some path.
+        strict: whether a pattern other than `.*` has to match some path.
 
     Raises:
         UsageError: a path that no pattern matches, or a pattern that is needed and matches no
@@ -45,11 +45,7 @@ def match(tree: Tree, rules: Rules[T], *, all_needed: bool = True) -> Tree:
     """
     names = path_names(tree)
     for pattern, _ in rules:
-        if (
-            all_needed
-            and pattern != ".*"
-            and not any(re.fullmatch(pattern, name) for name in names)
-        ):
+        if strict and pattern != ".*" and not any(re.fullmatch(pattern, name) for name in names):
             raise UsageError(
                 f"pattern {pattern!r} matches no path{nearest(pattern, names)}; the paths are "
                 f"{', '.join(names)}"

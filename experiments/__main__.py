@@ -14,7 +14,7 @@ def main() -> None:
     table.add_column("python -m experiments.", no_wrap=True)
     table.add_column("what it shows")
     for path in sorted(root.rglob("*.py")):
-        if path.name.startswith("__") or path.stem == "results":
+        if path.name.startswith("__"):
             continue
         module = ".".join(path.relative_to(root).with_suffix("").parts)
         lines = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_choice
-from dl_jax.functional import cross_entropy, standardize
+from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import cnn, mlp, with_compute_dtype, with_preprocessing
+from dl_jax.models import cnn, mlp, standardize, with_compute_dtype, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report_classification
+from dl_jax.reports import report_classification
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 MODELS = {
     "mlp": lambda shape, classes: mlp(shape, (256,), classes, dropout_rate=0.2),
@@ -48,7 +50,7 @@ def main(config: Config) -> None:
     data = load_splits(config.dataset, config.run.data_dir)
     train = data["train"]
 
-    model = MODELS[config.model](train.example_shape, train.num_classes)
+    model = MODELS[config.model](train.image_shape, train.num_classes)
     model = with_compute_dtype(model, config.compute_dtype)
     model = with_preprocessing(model, standardize(*image_statistics(train)))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dl_jax import compilation
-from dl_jax.compilation import compiled
+from dl_jax.compilation import jit
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def options_not_yet_known():
 
 def test_compiled_computes_the_same():
     x = jnp.arange(6.0).reshape(2, 3)
-    np.testing.assert_allclose(compiled(lambda x: jnp.sin(x) @ x.T)(x), jnp.sin(x) @ x.T, rtol=1e-6)
+    np.testing.assert_allclose(jit(lambda x: jnp.sin(x) @ x.T)(x), jnp.sin(x) @ x.T, rtol=1e-6)
 
 
 def test_options_are_those_of_jit():
-    add = compiled(lambda x, n: x + n, static_argnums=1, donate_argnums=0)
+    add = jit(lambda x, n: x + n, static_argnums=1, donate_argnums=0)
     x = jnp.ones(3)
     np.testing.assert_array_equal(add(x, 2), jnp.full(3, 3.0))
     assert x.is_deleted()
@@ -31,7 +31,7 @@ def test_options_are_those_of_jit():
 def test_a_version_without_the_option_compiles_all_the_same(monkeypatch, options_not_yet_known):
     monkeypatch.setattr(compilation, "CPU_OPTIONS", {"xla_no_such_option": "1"})
     assert compilation._platform_options() is None
-    assert compiled(lambda x: x + 1)(1.0) == 2
+    assert jit(lambda x: x + 1)(1.0) == 2
 
 
 def test_no_cpu_option_elsewhere(monkeypatch, options_not_yet_known):

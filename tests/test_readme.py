@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.results import ROOT, rows, with_table
+from results.__main__ import ROOT, rows, with_table
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -71,7 +71,7 @@ class Tensor:
     def backward(self, cotangent: Array | None = None) -> None:
         """Add to the `grad` of every tensor that this one depends on.
 
-        The graph is given up on the way, so that its memory is free afterwards.
+        The graph is given up on the way, so that its memory is free afterward.
 
         Args:
             cotangent: derivative of what is wanted with respect to this tensor; 1 where None, for

@@ -23,12 +23,12 @@ from dl_jax.backprop.dropout import dropout
 from dl_jax.backprop.embedding import embed
 from dl_jax.backprop.losses import binary_cross_entropy, cross_entropy, huber_loss, l2_loss
 from dl_jax.backprop.normalization import batch_norm, layer_norm
-from dl_jax.backprop.pair import Pair, chain, differentiable, mean_loss
+from dl_jax.backprop.op import Op, chain, differentiable, mean_loss
 from dl_jax.backprop.pooling import avg_pool, max_pool
 from dl_jax.backprop.recurrent import lstm, rnn
 
 __all__ = [
-    "Pair",
+    "Op",
     "attention",
     "avg_pool",
     "batch_norm",

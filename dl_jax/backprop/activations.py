@@ -9,12 +9,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 
 
-def _elementwise(
-    function: Callable[[Array], Array], slope: Callable[[Array, Array], Array]
-) -> Pair:
+def _elementwise(function: Callable[[Array], Array], slope: Callable[[Array, Array], Array]) -> Op:
     """`y = f(x)`, `dx = f'(x) g`; the slope may be told from x or, often more cheaply, from y."""
 
     def forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
@@ -24,19 +22,19 @@ def _elementwise(
     def backward(residuals: tuple[Array, Array], g: Array) -> tuple[Array]:
         return (slope(*residuals) * g,)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
 def _sigmoid(x: Array) -> Array:
     return 1 / (1 + jnp.exp(-x))
 
 
-def relu() -> Pair:
+def relu() -> Op:
     """`max(x, 0)`; slope 1 where positive, else 0."""
     return _elementwise(lambda x: jnp.maximum(x, 0), lambda x, _: (x > 0).astype(x.dtype))
 
 
-def leaky_relu(negative_slope: float = 0.01) -> Pair:
+def leaky_relu(negative_slope: float = 0.01) -> Op:
     """`x` where positive, else `a x`; slope 1 and a."""
     return _elementwise(
         lambda x: jnp.where(x > 0, x, negative_slope * x),
@@ -44,7 +42,7 @@ def leaky_relu(negative_slope: float = 0.01) -> Pair:
     )
 
 
-def elu(alpha: float = 1.0) -> Pair:
+def elu(alpha: float = 1.0) -> Op:
     """`x` where positive, else `a (exp(x) - 1) = y`; slope 1, and `a exp(x) = y + a`."""
     return _elementwise(
         lambda x: jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0))),
@@ -52,24 +50,24 @@ def elu(alpha: float = 1.0) -> Pair:
     )
 
 
-def sigmoid() -> Pair:
+def sigmoid() -> Op:
     """`1 / (1 + exp(-x))`; slope `y (1 - y)`."""
     return _elementwise(_sigmoid, lambda _, y: y * (1 - y))
 
 
-def tanh() -> Pair:
+def tanh() -> Op:
     """Hyperbolic tangent; slope `1 - y^2`."""
     return _elementwise(jnp.tanh, lambda _, y: 1 - y**2)
 
 
-def softplus() -> Pair:
+def softplus() -> Op:
     """`log(1 + exp(x))`; slope `sigmoid(x)`."""
     return _elementwise(
         lambda x: jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x))), lambda x, _: _sigmoid(x)
     )
 
 
-def silu() -> Pair:
+def silu() -> Op:
     """`x s` with `s = sigmoid(x)`; slope `s + x s (1 - s) = s + y (1 - s)`."""
 
     def slope(x: Array, y: Array) -> Array:
@@ -79,7 +77,7 @@ def silu() -> Pair:
     return _elementwise(lambda x: x * _sigmoid(x), slope)
 
 
-def gelu() -> Pair:
+def gelu() -> Op:
     """`x Phi(x)`; slope `Phi(x) + x phi(x)`, with phi the normal density and Phi its integral."""
 
     def distribution(x: Array) -> Array:
@@ -92,7 +90,7 @@ def gelu() -> Pair:
     return _elementwise(lambda x: x * distribution(x), slope)
 
 
-def softmax() -> Pair:
+def softmax() -> Op:
     """`y = exp(x) / sum(exp(x))` along the last axis; `dx = y (g - sum(g y))`.
 
     The Jacobian is `diag(y) - y y^T`: raising one logit takes probability from all others.
@@ -106,10 +104,10 @@ def softmax() -> Pair:
     def backward(y: Array, g: Array) -> tuple[Array]:
         return (y * (g - (g * y).sum(-1, keepdims=True)),)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
-def log_softmax() -> Pair:
+def log_softmax() -> Op:
     """`y = x - log(sum(exp(x)))` along the last axis; `dx = g - exp(y) sum(g)`."""
 
     def forward(x: Array) -> tuple[Array, Array]:
@@ -120,4 +118,4 @@ def log_softmax() -> Pair:
     def backward(y: Array, g: Array) -> tuple[Array]:
         return (g - jnp.exp(y) * g.sum(-1, keepdims=True),)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)

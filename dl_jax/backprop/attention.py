@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 
 Queries = Float[Array, "batch time heads head_dim"]
 Keys = Float[Array, "batch source heads head_dim"]
@@ -13,7 +13,7 @@ Values = Float[Array, "batch source heads value_dim"]
 Results = Float[Array, "batch time heads value_dim"]
 
 
-def attention(mask: Bool[Array, "#batch #heads #time #source"] | None = None) -> Pair:
+def attention(mask: Bool[Array, "#batch #heads #time #source"] | None = None) -> Op:
     """`y = P v` with `P = softmax(s)`, `s = q k^T / sqrt(d)`, operands `(q, k, v)`.
 
         dv = P^T g        dP = g v^T        ds = P (dP - sum(dP P))
@@ -45,4 +45,4 @@ def attention(mask: Bool[Array, "#batch #heads #time #source"] | None = None) ->
         dkey = jnp.einsum("bhts,bthd->bshd", dscores, query)
         return dquery, dkey, dvalue
 
-    return Pair(forward, backward)
+    return Op(forward, backward)

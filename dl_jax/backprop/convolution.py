@@ -3,13 +3,12 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 from dl_jax.backprop.windows import Images, crop, outputs_of, pad, size_of, taps, window_of
-from dl_jax.functional.windows import Padding, as_pair, resolve_padding
-from dl_jax.functional.windows import Pair as Size
+from dl_jax.functional.windows import Padding, Size, as_pair, resolve_padding
 
 
-def conv2d(stride: int | Size = 1, padding: Padding = "SAME") -> Pair:
+def conv2d(stride: int | Size = 1, padding: Padding = "SAME") -> Op:
     """`y = b + sum_ij slice_ij(x) W_ij`, with a matrix `W_ij` `[in, out]` for each tap.
 
     dx: slice_ij += g W_ij^T        dW_ij = slice_ij^T g        db = sum g
@@ -38,10 +37,10 @@ def conv2d(stride: int | Size = 1, padding: Padding = "SAME") -> Pair:
             dkernel = dkernel.at[i, j].set(jnp.einsum("bpqc,bpqo->co", padded[at], g))
         return crop(dx, pads), dkernel, g.sum((0, 1, 2))
 
-    return Pair(forward, backward, ("kernel", "bias"))
+    return Op(forward, backward, ("kernel", "bias"))
 
 
-def conv2d_transpose(stride: int | Size = 1, padding: Padding = "SAME") -> Pair:
+def conv2d_transpose(stride: int | Size = 1, padding: Padding = "SAME") -> Op:
     """The way back of a convolution, taken forward: slices are added to, and then read.
 
         y: slice_ij += x V_ij        dx = sum_ij slice_ij(g) V_ij^T        dV_ij = x^T slice_ij(g)
@@ -86,4 +85,4 @@ def conv2d_transpose(stride: int | Size = 1, padding: Padding = "SAME") -> Pair:
             dturned = dturned.at[i, j].set(jnp.einsum("bpqc,bpqo->co", x, padded[at]))
         return dx, dturned[::-1, ::-1], g.sum((0, 1, 2))
 
-    return Pair(forward, backward, ("kernel", "bias"))
+    return Op(forward, backward, ("kernel", "bias"))

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 
 
-def dense() -> Pair:
+def dense() -> Op:
     """`y = x W + b`.
 
     dx = g W^T        dW = x^T g        db = sum of g over the batch
@@ -27,10 +27,10 @@ def dense() -> Pair:
         rows, cotangents = x.reshape(-1, x.shape[-1]), g.reshape(-1, g.shape[-1])
         return g @ kernel.T, rows.T @ cotangents, cotangents.sum(0)
 
-    return Pair(forward, backward, ("kernel", "bias"))
+    return Op(forward, backward, ("kernel", "bias"))
 
 
-def flatten() -> Pair:
+def flatten() -> Op:
     """All axes but the first joined into one; backward, taken apart again."""
 
     def forward(x: Float[Array, "batch ..."]) -> tuple[Array, Array]:
@@ -39,4 +39,4 @@ def flatten() -> Pair:
     def backward(example: Array, g: Float[Array, "batch features"]) -> tuple[Array]:
         return (g.reshape(-1, *example.shape[1:]),)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)

@@ -3,11 +3,11 @@
 import jax
 from jaxtyping import Array
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 from dl_jax.types import PRNGKey
 
 
-def dropout(rate: float) -> Pair:
+def dropout(rate: float) -> Op:
     """`y = m x / (1 - rate)` with a random mask m, operands `(x, key)`; `dx = m g / (1 - rate)`."""
 
     def forward(x: Array, key: PRNGKey) -> tuple[Array, Array]:
@@ -17,4 +17,4 @@ def dropout(rate: float) -> Pair:
     def backward(factor: Array, g: Array) -> tuple[Array, None]:
         return factor * g, None
 
-    return Pair(forward, backward)
+    return Op(forward, backward)

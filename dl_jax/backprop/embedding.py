@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 
 
-def embed() -> Pair:
+def embed() -> Op:
     """`y = E[i]`: a dense layer on one-hot vectors, without the zeros.
 
     dE[v] = sum of g over the places where i = v
@@ -27,4 +27,4 @@ def embed() -> Pair:
         indices, zeros = residuals
         return None, zeros.at[indices].add(g, mode="drop")
 
-    return Pair(forward, backward, ("embedding",))
+    return Op(forward, backward, ("embedding",))

@@ -6,12 +6,12 @@ The operands are `(predictions, targets)`, and targets have no gradient.
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 
 Predictions = Float[Array, "batch features"]
 
 
-def l2_loss() -> Pair:
+def l2_loss() -> Op:
     """`sum (p - t)^2 / 2`; `dp = (p - t) g`."""
 
     def forward(predictions: Predictions, targets: Predictions) -> tuple[Array, Array]:
@@ -21,10 +21,10 @@ def l2_loss() -> Pair:
     def backward(difference: Array, g: Float[Array, " batch"]) -> tuple[Array, None]:
         return difference * g[:, None], None
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
-def huber_loss(delta: float = 1.0) -> Pair:
+def huber_loss(delta: float = 1.0) -> Op:
     """Quadratic within delta, linear beyond; `dp = clip(p - t, -delta, delta) g`."""
 
     def forward(predictions: Predictions, targets: Predictions) -> tuple[Array, Array]:
@@ -36,10 +36,10 @@ def huber_loss(delta: float = 1.0) -> Pair:
     def backward(near: Array, g: Float[Array, " batch"]) -> tuple[Array, None]:
         return near * g[:, None], None
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
-def binary_cross_entropy() -> Pair:
+def binary_cross_entropy() -> Op:
     """`t softplus(-x) + (1 - t) softplus(x)` for the logit x; `dx = (sigmoid(x) - t) g`."""
 
     def forward(
@@ -54,10 +54,10 @@ def binary_cross_entropy() -> Pair:
     def backward(error: Array, g: Float[Array, " batch"]) -> tuple[Array, None]:
         return error * g, None
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
-def cross_entropy() -> Pair:
+def cross_entropy() -> Op:
     """`-log softmax(x)[t]`, softmax and loss fused; `dx = (softmax(x) - onehot(t)) g`.
 
     Apart, the softmax's Jacobian meets the logarithm's `-1 / y`, which overflows for a sure and
@@ -77,4 +77,4 @@ def cross_entropy() -> Pair:
     def backward(error: Array, g: Float[Array, " batch"]) -> tuple[Array, None]:
         return error * g[:, None], None
 
-    return Pair(forward, backward)
+    return Op(forward, backward)

@@ -3,17 +3,17 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 
 
-def batch_norm(epsilon: float = 1e-5) -> Pair:
+def batch_norm(epsilon: float = 1e-5) -> Op:
     """`y = scale x^ + bias`, `x^ = (x - mean) / sqrt(var + epsilon)`, over all axes but the last.
 
         dbias = sum g        dscale = sum g x^
         dx = scale / sqrt(var + epsilon) (g - mean(g) - x^ mean(g x^))
 
     Mean and variance depend on x too: that takes from g what would only shift or stretch the batch,
-    for such a change has no effect on y. There are no running statistics: it normalises by the
+    for such a change has no effect on y. There are no running statistics: it normalizes by the
     batch at hand, in evaluation too.
     """
 
@@ -23,9 +23,9 @@ def batch_norm(epsilon: float = 1e-5) -> Pair:
         bias: Float[Array, " channels"],
     ) -> tuple[Array, tuple[Array, Array, Array]]:
         axes = tuple(range(x.ndim - 1))
-        centred = x - x.mean(axes, keepdims=True)
-        inverse = 1 / jnp.sqrt((centred**2).mean(axes, keepdims=True) + epsilon)
-        normalized = centred * inverse
+        centered = x - x.mean(axes, keepdims=True)
+        inverse = 1 / jnp.sqrt((centered**2).mean(axes, keepdims=True) + epsilon)
+        normalized = centered * inverse
         y = normalized * _along(scale, x) + _along(bias, x)
         return y, (normalized, inverse, _along(scale, x))
 
@@ -36,10 +36,10 @@ def batch_norm(epsilon: float = 1e-5) -> Pair:
         dx = scale * inverse * (g - g.mean(axes, keepdims=True) - normalized * stretch)
         return dx, (g * normalized).sum(axes), g.sum(axes)
 
-    return Pair(forward, backward, ("scale", "bias"))
+    return Op(forward, backward, ("scale", "bias"))
 
 
-def layer_norm(epsilon: float = 1e-6) -> Pair:
+def layer_norm(epsilon: float = 1e-6) -> Op:
     """As `batch_norm`, but over the last axis of each example.
 
     The scale now varies along the axis of the statistics, so it belongs under the means:
@@ -52,9 +52,9 @@ def layer_norm(epsilon: float = 1e-6) -> Pair:
         scale: Float[Array, " features"],
         bias: Float[Array, " features"],
     ) -> tuple[Array, tuple[Array, Array, Array]]:
-        centred = x - x.mean(-1, keepdims=True)
-        inverse = 1 / jnp.sqrt((centred**2).mean(-1, keepdims=True) + epsilon)
-        normalized = centred * inverse
+        centered = x - x.mean(-1, keepdims=True)
+        inverse = 1 / jnp.sqrt((centered**2).mean(-1, keepdims=True) + epsilon)
+        normalized = centered * inverse
         y = normalized * _along(scale, x) + _along(bias, x)
         return y, (normalized, inverse, _along(scale, x))
 
@@ -66,7 +66,7 @@ def layer_norm(epsilon: float = 1e-6) -> Pair:
         axes = tuple(range(g.ndim - 1))
         return dx, (g * normalized).sum(axes), g.sum(axes)
 
-    return Pair(forward, backward, ("scale", "bias"))
+    return Op(forward, backward, ("scale", "bias"))
 
 
 def _along(vector: Array, x: Array) -> Array:

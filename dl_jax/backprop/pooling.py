@@ -3,15 +3,14 @@
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 from dl_jax.backprop.windows import Images, crop, outputs_of, pad, size_of, taps
-from dl_jax.functional.windows import Padding, as_pair, resolve_padding
-from dl_jax.functional.windows import Pair as Size
+from dl_jax.functional.windows import Padding, Size, as_pair, resolve_padding
 
 
 def max_pool(
     window: int | Size = 2, stride: int | Size | None = None, padding: Padding = "VALID"
-) -> Pair:
+) -> Op:
     """The largest tap of each window; `g` goes to that tap alone (the first of equals)."""
     size = as_pair("window", window)
     strides = size if stride is None else as_pair("stride", stride)
@@ -30,12 +29,12 @@ def max_pool(
             dx = dx.at[at].add(jnp.where(winner == tap, g, 0))
         return (crop(dx, pads),)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
 def avg_pool(
     window: int | Size = 2, stride: int | Size | None = None, padding: Padding = "VALID"
-) -> Pair:
+) -> Op:
     """The mean of each window, padding counted as zeros; `g` is shared equally by the taps."""
     size = as_pair("window", window)
     strides = size if stride is None else as_pair("stride", stride)
@@ -54,4 +53,4 @@ def avg_pool(
             dx = dx.at[at].add(g / area)
         return (crop(dx, pads),)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from dl_jax.backprop.pair import Pair
+from dl_jax.backprop.op import Op
 from dl_jax.types import Params
 
 Sequence = Float[Array, "batch time features"]
 Hidden = Float[Array, "batch hidden"]
 
 
-def rnn() -> Pair:
+def rnn() -> Op:
     """`h_t = tanh(x_t W + h_{t-1} U + b)`, operands `(params, h_0, x)`, output `(h_T, all h_t)`.
 
     Each `h_t` has two successors, the output and the next step, and its cotangent is the sum of
@@ -52,10 +52,10 @@ def rnn() -> Pair:
         before = jnp.concatenate([carry[:, None], hs[:, :-1]], axis=1)
         return _gather(params, inputs, before, _time_first(das), dcarry)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
-def lstm() -> Pair:
+def lstm() -> Op:
     """Long short-term memory, operands `(params, (c_0, h_0), x)`, output `((c_T, h_T), all h_t)`.
 
     With the gates' arguments a = x W + h U + b in the order i, f, n, o,
@@ -114,7 +114,7 @@ def lstm() -> Pair:
         before = jnp.concatenate([carry[1][:, None], hs[:, :-1]], axis=1)
         return _gather(params, inputs, before, _time_first(das), dcarry)
 
-    return Pair(forward, backward)
+    return Op(forward, backward)
 
 
 def _time_first(x: Array) -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dl_jax.functional.windows import Pair as Size
+from dl_jax.functional.windows import Size
 
 Images = Float[Array, "_ _ _ _"]  # [batch, height, width, channels]
 Slices = tuple[slice, slice, slice]

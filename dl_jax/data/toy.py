@@ -35,8 +35,8 @@ def moons(random: np.random.Generator, count: int) -> tuple[NDArray, NDArray]:
     """Two half circles that reach into each other."""
     labels = random.integers(0, 2, count)
     angle = random.uniform(0, np.pi, count) + np.pi * labels
-    centres = np.where(labels[:, None] == 1, [0.5, 0.25], [-0.5, -0.25])
-    return 0.6 * _directions(angle) + 0.6 * centres, labels
+    centers = np.where(labels[:, None] == 1, [0.5, 0.25], [-0.5, -0.25])
+    return 0.6 * _directions(angle) + 0.6 * centers, labels
 
 
 def circles(random: np.random.Generator, count: int) -> tuple[NDArray, NDArray]:
@@ -49,8 +49,8 @@ def circles(random: np.random.Generator, count: int) -> tuple[NDArray, NDArray]:
 def blobs(random: np.random.Generator, count: int) -> tuple[NDArray, NDArray]:
     """Two clouds that a line parts almost."""
     labels = random.integers(0, 2, count)
-    centres = np.where(labels[:, None] == 1, [0.4, 0.4], [-0.4, -0.4])
-    return random.normal(centres, 0.22), labels
+    centers = np.where(labels[:, None] == 1, [0.4, 0.4], [-0.4, -0.4])
+    return random.normal(centers, 0.22), labels
 
 
 TOYS: dict[str, Draw] = {
@@ -86,7 +86,7 @@ def toy(
     points, labels = TOYS[name](random, num_examples)
     points = points + random.normal(0, 1, points.shape) * noise
     arrays = {"point": points.astype(np.float32), "label": labels.astype(np.int32)}
-    return Dataset(name, split, arrays, ("0", "1"))
+    return Dataset(name, split, arrays)
 
 
 def toy_splits(name: str, num_examples: int = 1000, **options) -> dict[str, Dataset]:

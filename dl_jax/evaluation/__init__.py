@@ -4,7 +4,7 @@ from dl_jax.evaluation.accuracy import accuracy
 from dl_jax.evaluation.calibration import Reliability, calibration_error, reliability
 from dl_jax.evaluation.confusion import PrecisionRecall, confusion_matrix, precision_recall
 from dl_jax.evaluation.mistakes import most_confident_mistakes
-from dl_jax.evaluation.predictions import predict, to_probabilities
+from dl_jax.evaluation.probabilities import to_probabilities
 
 __all__ = [
     "PrecisionRecall",
@@ -14,7 +14,6 @@ __all__ = [
     "confusion_matrix",
     "most_confident_mistakes",
     "precision_recall",
-    "predict",
     "reliability",
     "to_probabilities",
 ]

@@ -19,7 +19,7 @@ from dl_jax.functional.attention import (
     multi_head_attention,
     padding_mask,
 )
-from dl_jax.functional.augmentation import random_flip, random_shift
+from dl_jax.functional.augmentation import random_crop, random_horizontal_flip
 from dl_jax.functional.broadcasting import broadcast_shapes, broadcast_tensors, expand_as
 from dl_jax.functional.convolution import conv2d, conv2d_transpose
 from dl_jax.functional.dense import dense, split_linear
@@ -55,7 +55,6 @@ from dl_jax.functional.recurrent import (
     scan_cell,
 )
 from dl_jax.functional.sampling import multinomial
-from dl_jax.functional.standardization import standardize
 
 __all__ = [
     "Activation",
@@ -96,8 +95,8 @@ __all__ = [
     "multinomial",
     "orthogonal",
     "padding_mask",
-    "random_flip",
-    "random_shift",
+    "random_crop",
+    "random_horizontal_flip",
     "relu",
     "reset_rnn_cell",
     "rms_norm",
@@ -110,7 +109,6 @@ __all__ = [
     "softmax",
     "softplus",
     "split_linear",
-    "standardize",
     "tanh",
     "xavier_normal",
     "xavier_uniform",

@@ -7,7 +7,7 @@ from jaxtyping import Array, Shaped
 from dl_jax.types import PRNGKey
 
 
-def random_flip(
+def random_horizontal_flip(
     images: Shaped[Array, "batch height width channels"], *, key: PRNGKey
 ) -> Shaped[Array, "batch height width channels"]:
     """Each image mirrored left to right with probability one half."""
@@ -15,7 +15,7 @@ def random_flip(
     return jnp.where(flip, images[:, :, ::-1], images)
 
 
-def random_shift(
+def random_crop(
     images: Shaped[Array, "batch height width channels"], pixels: int, *, key: PRNGKey
 ) -> Shaped[Array, "batch height width channels"]:
     """Each image moved by up to `pixels` in height and in width, zeros coming in at the edge.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dl_jax.functional.broadcasting import expand_as
-from dl_jax.functional.trilinear import Geometry, family
+from dl_jax.functional.conv_rules import ConvSpec, conv_ops
 from dl_jax.functional.windows import Padding, as_pair, resolve_padding
 
 
@@ -39,7 +39,7 @@ def conv2d(
         ValueError: channels, groups or sizes do not fit together.
 
     Derivatives of any order are available in reverse mode; mapping over kernels stays fast. See
-    `dl_jax.functional.trilinear`.
+    `dl_jax.functional.conv_rules`.
 
     Source: LeCun et al. (1989), "Backpropagation applied to handwritten zip code recognition".
     """
@@ -60,8 +60,8 @@ def conv2d(
                 f"the kernel reaches over {reach} pixels of {name}, the padded image has "
                 f"{size[axis] + sum(pads[axis])}: use a smaller kernel or more padding"
             )
-    geometry = Geometry(size, window, stride, pads, dilation, groups)
-    y = family(geometry).convolve(*_varying_alike(x, kernel.astype(x.dtype)))
+    geometry = ConvSpec(size, window, stride, pads, dilation, groups)
+    y = conv_ops(geometry).convolve(*_varying_alike(x, kernel.astype(x.dtype)))
     return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
 
 
@@ -123,9 +123,9 @@ def conv2d_transpose(
     if min(image) < 1:
         raise ValueError(f"padding {padding} leaves an output of {image} pixels")
     pads = resolve_padding(padding, (image[0], image[1]), window, strides, dilations)
-    geometry = Geometry((image[0], image[1]), window, strides, pads, dilations, 1)
+    geometry = ConvSpec((image[0], image[1]), window, strides, pads, dilations, 1)
     turned = jnp.flip(kernel.astype(x.dtype), (0, 1)).swapaxes(2, 3)
-    y = family(geometry).input_gradient(*_varying_alike(x, turned))
+    y = conv_ops(geometry).input_gradient(*_varying_alike(x, turned))
     return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
 
 

@@ -1,10 +1,10 @@
-"""Dropout and normalisation in one."""
+"""Dropout and normalization in one."""
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from dl_jax.functional.dropout import kept
+from dl_jax.functional.dropout import keep_mask
 from dl_jax.functional.normalization import layer_norm
 from dl_jax.types import PRNGKey
 
@@ -19,7 +19,7 @@ def drop_norm(
     key: PRNGKey | None = None,
     epsilon: float = 1e-6,
 ) -> Float[Array, "... features"]:
-    """Features dropped at random, the survivors normalised by their own mean and variance.
+    """Features dropped at random, the survivors normalized by their own mean and variance.
 
     With `m` the mask of the survivors and `n` their number, over the last axis of each example,
 
@@ -29,7 +29,7 @@ def drop_norm(
     What dropout takes away thus changes neither mean nor variance of what stays. In evaluation all
     survive, and this is `layer_norm`. Nothing is rescaled: in evaluation a layer behind it sums
     `1 / (1 - rate)` times as many features as in training, and its result has so many times the
-    mean and the variance, unless it is normalised in turn.
+    mean and the variance, unless it is normalized in turn.
 
     Args:
         x: activations.
@@ -50,12 +50,12 @@ def drop_norm(
         return layer_norm(x, scale, bias, epsilon=epsilon)
     if key is None:
         raise ValueError("drop_norm needs a random key in training")
-    keep = kept(key, x.shape, rate)
+    keep = keep_mask(key, x.shape, rate)
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     survivors = jnp.maximum(keep.sum(-1, keepdims=True), 1)
     mean = jnp.where(keep, wide, 0).sum(-1, keepdims=True) / survivors
-    centred = jnp.where(keep, wide - mean, 0)
-    var = (centred**2).sum(-1, keepdims=True) / survivors
+    centered = jnp.where(keep, wide - mean, 0)
+    var = (centered**2).sum(-1, keepdims=True) / survivors
     channels = (*[1] * (x.ndim - 1), -1)
-    y = centred * lax.rsqrt(var + epsilon) * scale.reshape(channels) + bias.reshape(channels)
+    y = centered * lax.rsqrt(var + epsilon) * scale.reshape(channels) + bias.reshape(channels)
     return jnp.where(keep, y, 0).astype(x.dtype)

@@ -26,12 +26,14 @@ def dropout(
     Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
     overfitting", in the inverted form that leaves evaluation untouched.
     """
-    keep = kept(key, x.shape, rate)
+    keep = keep_mask(key, x.shape, rate)
     scale = (1 / (1 - jnp.asarray(rate, jnp.float32))).astype(x.dtype)
     return jnp.where(keep, x * scale, jnp.zeros_like(x))
 
 
-def kept(key: PRNGKey, shape: Sequence[int], rate: float | Float[Array, ""]) -> Bool[Array, "..."]:
+def keep_mask(
+    key: PRNGKey, shape: Sequence[int], rate: float | Float[Array, ""]
+) -> Bool[Array, "..."]:
     """Whether each element survives, which it does with probability `1 - rate`.
 
     Raises:

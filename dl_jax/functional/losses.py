@@ -16,7 +16,7 @@ def cross_entropy(
     """`-sum_c p(c) log softmax(logits)(c)` for each example, in float32 at least.
 
     Args:
-        logits: unnormalised log-probabilities.
+        logits: unnormalized log-probabilities.
         targets: class indices, or a distribution over the classes. A label that is no class makes
             the loss NaN: a traced program cannot raise an error.
         label_smoothing: share of the target that is spread evenly over all classes, in [0, 1].

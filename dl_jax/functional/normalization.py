@@ -31,7 +31,7 @@ def batch_norm(
     """`scale * (x - mean) / sqrt(var + epsilon) + bias`, channel by channel.
 
     In training, mean and variance are those of the batch, over examples and pixels, and the running
-    statistics move towards them, `running = momentum * running + (1 - momentum) * batch`; in
+    statistics move toward them, `running = momentum * running + (1 - momentum) * batch`; in
     evaluation the running ones are used and returned as they are. A layer is called as
 
         x, statistics = batch_norm(x, **params["norm1"], **state["norm1"], train=train)
@@ -88,7 +88,7 @@ def group_norm(
     groups: int = 32,
     epsilon: float = 1e-6,
 ) -> Float[Array, "batch *pixels channels"]:
-    """Each group of channels normalised over its channels and all pixels of one example.
+    """Each group of channels normalized over its channels and all pixels of one example.
 
     Raises:
         ValueError: the channels cannot be cut into so many groups.

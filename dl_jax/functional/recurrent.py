@@ -35,7 +35,7 @@ def rnn_cell(
 
     Source: Elman (1990), "Finding structure in time".
     """
-    from_input, from_hidden = _drives(params, carry, inputs)
+    from_input, from_hidden = _preactivations(params, carry, inputs)
     carry = tanh(from_input + from_hidden).astype(carry.dtype)
     return carry, carry
 
@@ -54,7 +54,7 @@ def reset_rnn_cell(
 
     Source: Cho et al. (2014), arXiv:1406.1078, equations 5 and 8, for the gate.
     """
-    from_input, from_hidden = (jnp.split(a, 2, -1) for a in _drives(params, carry, inputs))
+    from_input, from_hidden = (jnp.split(a, 2, -1) for a in _preactivations(params, carry, inputs))
     reset = sigmoid(from_input[0] + from_hidden[0])
     carry = tanh(from_input[1] + reset * from_hidden[1]).astype(carry.dtype)
     return carry, carry
@@ -75,7 +75,7 @@ def gru_cell(
     Source: Cho et al. (2014), arXiv:1406.1078, equations 5 to 8, with the reset gate behind the
     product as in cuDNN, PyTorch and Flax.
     """
-    from_input, from_hidden = (jnp.split(a, 3, -1) for a in _drives(params, carry, inputs))
+    from_input, from_hidden = (jnp.split(a, 3, -1) for a in _preactivations(params, carry, inputs))
     reset, update = (sigmoid(a + b) for a, b in zip(from_input[:2], from_hidden[:2], strict=True))
     new = tanh(from_input[2] + reset * from_hidden[2])
     carry = (update * carry + (1 - update) * new).astype(carry.dtype)
@@ -100,7 +100,7 @@ def lstm_cell(
     Gers et al. (2000).
     """
     cell, hidden = carry
-    from_input, from_hidden = _drives(params, hidden, inputs)
+    from_input, from_hidden = _preactivations(params, hidden, inputs)
     i, f, g, o = jnp.split(from_input + from_hidden, 4, axis=-1)
     new = sigmoid(f) * cell + sigmoid(i) * tanh(g)
     hidden = (sigmoid(o) * tanh(new)).astype(hidden.dtype)
@@ -154,7 +154,7 @@ def scan_cell(
     return carry, jnp.moveaxis(outputs, 0, 1)
 
 
-def _drives(params: Params, hidden: Hidden, inputs: Array) -> tuple[Array, Array]:
+def _preactivations(params: Params, hidden: Hidden, inputs: Array) -> tuple[Array, Array]:
     """What inputs and past give to the gates; these and all behind them are float32 at least."""
 
     def wide(y: Array) -> Array:

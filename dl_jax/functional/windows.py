@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-Pair: TypeAlias = tuple[int, int]
+Size: TypeAlias = tuple[int, int]
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
 
 
-def as_pair(name: str, value: int | Sequence[int]) -> Pair:
+def as_pair(name: str, value: int | Sequence[int]) -> Size:
     """`(value, value)` of a positive integer; a pair of them is itself.
 
     >>> as_pair("stride", 2)
@@ -20,9 +20,9 @@ def as_pair(name: str, value: int | Sequence[int]) -> Pair:
 
 
 def resolve_padding(
-    padding: Padding, size: Pair, window: Pair, stride: Pair, dilation: Pair = (1, 1)
-) -> tuple[Pair, Pair]:
-    """Rows and columns of padding `((top, bottom), (left, right))`.
+    padding: Padding, size: Size, window: Size, stride: Size, dilation: Size = (1, 1)
+) -> tuple[Size, Size]:
+    """LazyRows and columns of padding `((top, bottom), (left, right))`.
 
     `"SAME"` gives `ceil(size / stride)` outputs, the odd pixel of padding at the end; `"VALID"`
     pads nothing; an integer pads every side; a pair pads height and width; a pair of pairs says

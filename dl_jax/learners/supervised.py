@@ -32,7 +32,7 @@ def supervised(
     augment: Augment | None = None,
     microbatches: int = 1,
 ) -> Learner:
-    """The learner that minimises the mean of `loss(outputs, targets)` over each batch.
+    """The learner that minimizes the mean of `loss(outputs, targets)` over each batch.
 
     Args:
         model: maps the batch's inputs to outputs.

@@ -4,7 +4,7 @@ from dl_jax.models.cnn import cnn
 from dl_jax.models.flax_bridge import from_linen, from_nnx
 from dl_jax.models.mlp import mlp
 from dl_jax.models.model import Model, layer_key
-from dl_jax.models.transformations import with_compute_dtype, with_preprocessing
+from dl_jax.models.transformations import standardize, with_compute_dtype, with_preprocessing
 
 __all__ = [
     "Model",
@@ -13,6 +13,7 @@ __all__ = [
     "from_nnx",
     "layer_key",
     "mlp",
+    "standardize",
     "with_compute_dtype",
     "with_preprocessing",
 ]

@@ -17,7 +17,7 @@ class Model(NamedTuple):
 
     init: `init(key) -> (params, state)`.
     apply: `apply(params, state, inputs, *, train, key=None) -> (output, state)`. `train` chooses
-        between the two behaviours of layers such as dropout, which then consume `key`.
+        between the two behaviors of layers such as dropout, which then consume `key`.
     """
 
     init: Callable[[PRNGKey], tuple[Params, State]]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, DTypeLike
+import numpy as np
+from jaxtyping import Array, DTypeLike, Float, UInt8
 
 from dl_jax.models.model import Model, Output
 from dl_jax.types import Params, PRNGKey, State, Tree
@@ -44,3 +45,22 @@ def with_compute_dtype(model: Model, dtype: DTypeLike) -> Model:
         return cast(output, jnp.float32), cast(state, jnp.float32)
 
     return Model(model.init, apply)
+
+
+def standardize(
+    mean: Float[np.ndarray, " channels"], deviation: Float[np.ndarray, " channels"]
+) -> Callable[[UInt8[Array, "... channels"]], Float[Array, "... channels"]]:
+    """The function `(images / 255 - mean) / deviation`, channel by channel, in float32.
+
+    Args:
+        mean: of each channel, for images scaled to [0, 1].
+        deviation: standard deviation of each channel, likewise.
+    """
+    scale = np.float32(1 / 255) / deviation
+    offset = -mean / deviation
+
+    def function(images: UInt8[Array, "... channels"]) -> Float[Array, "... channels"]:
+        factors = jnp.broadcast_to(scale, images.shape)
+        return images.astype(jnp.float32) * factors + jnp.broadcast_to(offset, images.shape)
+
+    return function

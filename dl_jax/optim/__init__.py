@@ -1,7 +1,6 @@
 """Optimizers and schedules, as `optax.GradientTransformation`."""
 
-from dl_jax.optim.by_numbers import OptimizerNumbers, by_numbers, optimizer_numbers
-from dl_jax.optim.by_path import by_path, freeze, frozen, only
+from dl_jax.optim.by_path import by_path, freeze, frozen, path_mask
 from dl_jax.optim.configured import OptimizerConfig, make_optimizer, make_schedule
 from dl_jax.optim.optimizers import adam, adamw, momentum, nesterov, rmsprop, sgd
 from dl_jax.optim.schedules import (
@@ -15,11 +14,9 @@ from dl_jax.optim.schedules import (
 
 __all__ = [
     "OptimizerConfig",
-    "OptimizerNumbers",
     "Schedule",
     "adam",
     "adamw",
-    "by_numbers",
     "by_path",
     "constant",
     "cosine",
@@ -30,8 +27,7 @@ __all__ = [
     "momentum",
     "nesterov",
     "one_cycle",
-    "only",
-    "optimizer_numbers",
+    "path_mask",
     "rmsprop",
     "sgd",
     "step_decay",

@@ -37,13 +37,13 @@ def freeze(pattern: str, optimizer: optax.GradientTransformation) -> optax.Gradi
     return by_path([(pattern, frozen()), (".*", optimizer)])
 
 
-def only(pattern: str, *, needed: bool = True) -> Callable[[Params], Tree]:
+def path_mask(pattern: str, *, strict: bool = True) -> Callable[[Params], Tree]:
     """A mask for optax: true at the parameters whose path `pattern` matches.
 
-    Weight decay on kernels alone: `optax.adamw(1e-3, mask=only(".*/kernel"))`.
+    Weight decay on kernels alone: `optax.adamw(1e-3, mask=path_mask(".*/kernel"))`.
 
     Raises:
-        UsageError: at `init`, if the pattern is `needed` and matches no path.
+        UsageError: at `init`, if it is `strict` and the pattern matches no path.
     """
     rules = [(pattern, True), (".*", False)]
-    return lambda params: match(params, rules, all_needed=needed)
+    return lambda params: match(params, rules, strict=strict)

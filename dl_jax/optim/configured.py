@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from dl_jax.errors import check_choice, check_range
-from dl_jax.optim.by_path import only
+from dl_jax.optim.by_path import path_mask
 from dl_jax.optim.optimizers import (
     adaptive_moments,
     descent,
@@ -20,7 +20,7 @@ from dl_jax.optim.schedules import Schedule, constant, warmup_cosine
 RULES = {
     "adam": adaptive_moments(0.9, 0.999, 1e-8),
     "momentum": heavy_ball(0.9),
-    "nesterov": heavy_ball(0.9, look_ahead=True),
+    "nesterov": heavy_ball(0.9, nesterov=True),
     "rmsprop": root_mean_square(0.9, 1e-8),
     "sgd": plain(),
 }
@@ -69,7 +69,7 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientT
         make_schedule(config, total_steps),
         weight_decay=config.weight_decay,
         # Needless where there are no kernels, as in a group of biases.
-        mask=only(".*kernel", needed=False),
+        mask=path_mask(".*kernel", strict=False),
     )
     if config.clip_norm == 0:
         return optimizer

@@ -61,8 +61,8 @@ def descent(
         rule: gives the direction.
         learning_rate: a number, or a function of the number of updates made so far.
         weight_decay: share of each parameter that is taken off beside the direction (decoupled).
-        mask: `mask(params)` is true where decay applies, such as `only(".*kernel")`; everywhere
-            where None.
+        mask: `mask(params)` is true where decay applies, such as `path_mask(".*kernel")`;
+            everywhere where None.
 
     Source of the decoupling: Loshchilov and Hutter (2017), arXiv:1711.05101, algorithm 2.
     """
@@ -122,7 +122,7 @@ def nesterov(
     Source: Sutskever et al. (2013), "On the importance of initialization and momentum in deep
     learning", equations 3 and 4, rewritten for the parameters at which the gradient is taken.
     """
-    return descent(heavy_ball(decay, look_ahead=True), learning_rate)
+    return descent(heavy_ball(decay, nesterov=True), learning_rate)
 
 
 def rmsprop(
@@ -168,7 +168,7 @@ def adamw(
     weight_decay: float | Float[Array, ""] = 1e-4,
     mask: Mask | None = None,
 ) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay; `mask=only(".*kernel")` spares the biases.
+    """Adam with decoupled weight decay; `mask=path_mask(".*kernel")` spares the biases.
 
     Source: Loshchilov and Hutter (2017), arXiv:1711.05101, algorithm 2.
     """
@@ -184,12 +184,12 @@ def plain() -> Rule:
     return Rule(lambda _params: (), lambda g, memory, _t: (g, memory))
 
 
-def heavy_ball(decay: float | Float[Array, ""], *, look_ahead: bool = False) -> Rule:
+def heavy_ball(decay: float | Float[Array, ""], *, nesterov: bool = False) -> Rule:
     """The velocity, or what it will be after one more step with the same gradient."""
 
     def direction(g: Tree, velocity: Tree, _t: Array) -> tuple[Tree, Tree]:
         velocity = jax.tree.map(lambda v, g: decay * v + g, velocity, g)
-        if not look_ahead:
+        if not nesterov:
             return velocity, velocity
         return jax.tree.map(lambda v, g: g + decay * v, velocity, g), velocity
 
@@ -215,10 +215,10 @@ def adaptive_moments(
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, moments.mean, g)
         square = jax.tree.map(lambda s, g: b2 * s + (1 - b2) * g**2, moments.square, g)
         of_mean, of_square = 1 - b1**t, 1 - b2**t
-        towards = jax.tree.map(
+        toward = jax.tree.map(
             lambda m, s: (m / of_mean) / (jnp.sqrt(s / of_square) + epsilon), mean, square
         )
-        return towards, Moments(mean, square)
+        return toward, Moments(mean, square)
 
     return Rule(lambda params: Moments(_zeros(params), _zeros(params)), direction)
 

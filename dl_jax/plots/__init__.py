@@ -1,9 +1,9 @@
 """Figures drawn from numbers, with matplotlib and without a display or any global state."""
 
 from dl_jax.plots.bars import grouped_bars
-from dl_jax.plots.border import decision_border, save_border_animation
 from dl_jax.plots.confusion import confusion_matrix
 from dl_jax.plots.curves import training_curves
+from dl_jax.plots.decision_boundary import decision_boundary, save_boundary_animation
 from dl_jax.plots.filters import first_layer_filters
 from dl_jax.plots.grid import confident_mistakes, prediction_grid
 from dl_jax.plots.heat_map import heat_maps
@@ -15,7 +15,7 @@ from dl_jax.plots.surface import landscape, paths_on_contours
 __all__ = [
     "confident_mistakes",
     "confusion_matrix",
-    "decision_border",
+    "decision_boundary",
     "first_layer_filters",
     "grouped_bars",
     "heat_maps",
@@ -25,6 +25,6 @@ __all__ = [
     "prediction_grid",
     "reliability_diagram",
     "save",
-    "save_border_animation",
+    "save_boundary_animation",
     "training_curves",
 ]

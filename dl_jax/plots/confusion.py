@@ -8,10 +8,18 @@ from jaxtyping import Integer
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from dl_jax.plots.style import FAINT, INK, LABEL_SIZE, SEQUENTIAL, SMALL_SIZE, dress, new_figure
+from dl_jax.plots.style import (
+    FAINT,
+    INK,
+    LABEL_SIZE,
+    SEQUENTIAL,
+    SMALL_SIZE,
+    new_figure,
+    style_axes,
+)
 
 # Beyond so many classes a count no longer fits its cell.
-MOST_PRINTED = 25
+MAX_PRINTED = 25
 
 
 def confusion_matrix(
@@ -20,9 +28,9 @@ def confusion_matrix(
     *,
     title: str | None = None,
 ) -> Figure:
-    """The counts of a confusion matrix, coloured by their share of the row.
+    """The counts of a confusion matrix, colored by their share of the row.
 
-    A row is a true class: its shares add up to 1, whatever the number of its examples. The colour
+    A row is a true class: its shares add up to 1, whatever the number of its examples. The color
     follows the square root of the share, or else a class confused in one case of a hundred would
     look like one that never is. Counts are printed up to 25 classes.
 
@@ -42,7 +50,7 @@ def confusion_matrix(
         )
     totals = confusion.sum(1, keepdims=True)
     shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
-    printed = count <= MOST_PRINTED
+    printed = count <= MAX_PRINTED
     digits = len(str(confusion.max()))
     cell = max(0.46, 0.1 + 0.09 * digits) if printed else max(0.14, 4.6 / count)
     longest = max(len(name) for name in classes)
@@ -52,7 +60,7 @@ def confusion_matrix(
     axes = figure.subplots()
     scale = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(shares, cmap=SEQUENTIAL, norm=scale, interpolation="nearest")
-    dress(axes, x="predicted class", y="true class", grid=False)
+    style_axes(axes, x="predicted class", y="true class", grid=False)
     axes.spines[:].set(visible=True, color=FAINT)
     type_size = SMALL_SIZE if printed else 6.0
     turn: dict[str, Any] = {}
@@ -86,8 +94,8 @@ def confusion_matrix(
     return figure
 
 
-def _readable_on(colour: tuple[float, float, float, float]) -> str:
-    """White or dark, whichever stands out from a colour."""
-    red, green, blue, _ = colour
+def _readable_on(color: tuple[float, float, float, float]) -> str:
+    """White or dark, whichever stands out from a color."""
+    red, green, blue, _ = color
     # Luma of ITU-R BT.601.
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"

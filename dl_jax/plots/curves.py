@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dl_jax.plots.style import BLUE, FAINT, GREEN, SMALL_SIZE, VERMILLION, dress, new_figure
+from dl_jax.plots.style import BLUE, FAINT, GREEN, SMALL_SIZE, VERMILLION, new_figure, style_axes
 
-# Line styles repeat what the colours say, for prints in grey.
+# Line styles repeat what the colors say, for prints in gray.
 STYLES = {
     "train": {"color": BLUE, "linestyle": "-", "marker": "o"},
     "validation": {"color": VERMILLION, "linestyle": "--", "marker": "s"},
@@ -65,7 +65,7 @@ def training_curves(
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     num_runs = 1
     for axes, name in zip(panels, names, strict=True):
-        dress(axes, title=name.replace("_", " "), x="epoch")
+        style_axes(axes, title=name.replace("_", " "), x="epoch")
         notes = []
         for split in STYLES:
             epochs, values = _series(rows, split, name)

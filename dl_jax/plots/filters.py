@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from dl_jax.plots.style import DIVERGING, FAINT, INK, LABEL_SIZE, SMALL_SIZE, bare, new_figure
+from dl_jax.plots.style import DIVERGING, FAINT, INK, LABEL_SIZE, SMALL_SIZE, hide_axes, new_figure
 
 
 def first_layer_filters(
@@ -20,9 +20,9 @@ def first_layer_filters(
 ) -> Figure:
     """The first `count` filters of a layer that sees images, each weight a pixel.
 
-    All share one scale that is symmetric about zero, so that colours can be compared between
-    filters. A filter of colour images is drawn as its red, green and blue parts side by side:
-    weights have a sign, and mixed into one colour they could not be read back.
+    All share one scale that is symmetric about zero, so that colors can be compared between
+    filters. A filter of color images is drawn as its red, green and blue parts side by side:
+    weights have a sign, and mixed into one color they could not be read back.
 
     Args:
         kernel: of a convolution `[height, width, channels, filters]`, or of a dense layer
@@ -48,7 +48,7 @@ def first_layer_filters(
     scale = min(7 / width, 7 / height, 1.1 / (zoom * tall))  # inches per pixel
     figure = new_figure(max(width * scale, 2.6) + 1.2, height * scale + 0.9, title, images=True)
     axes = figure.subplots()
-    bare(axes)
+    hide_axes(axes)
     shades = colormaps[DIVERGING].with_extremes(bad="#808080")
     image = axes.imshow(mosaic, cmap=shades, vmin=-limit, vmax=limit, interpolation="nearest")
     for top, left in corners:

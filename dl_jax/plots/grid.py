@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dl_jax.evaluation import most_confident_mistakes
-from dl_jax.plots.style import FAINT, INK, SMALL_SIZE, VERMILLION, bare, new_figure
+from dl_jax.plots.style import FAINT, INK, SMALL_SIZE, VERMILLION, hide_axes, new_figure
 
 Images = (
     UInt8[np.ndarray, "examples height width channels"]
@@ -30,7 +30,7 @@ def prediction_grid(
     A right prediction has a tick; a wrong one has a cross, bold type and a thick frame.
 
     Args:
-        images: grey or colour, bytes or numbers in [0, 1].
+        images: gray or color, bytes or numbers in [0, 1].
         labels: true classes.
         probabilities: of each class, for each image.
         classes: names of the classes, in order.
@@ -54,7 +54,7 @@ def prediction_grid(
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     predicted, confidence = probabilities.argmax(-1), probabilities.max(-1)
     for index, axes in enumerate(panels):
-        bare(axes)
+        hide_axes(axes)
         if index < len(images):
             _tile(
                 axes,
@@ -130,7 +130,7 @@ def _check(
     if images.dtype != np.uint8 and not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(
             f"images lie in [{images.min():.3g}, {images.max():.3g}], expected bytes or numbers "
-            "in [0, 1]: give them as they are before normalisation"
+            "in [0, 1]: give them as they are before normalization"
         )
 
 
@@ -138,10 +138,10 @@ def _tile(axes: Axes, image: np.ndarray, predicted: str, true: str, confidence: 
     right = predicted == true
     # Black is 0 in every tile: each image on a scale of its own would not be comparable.
     white = 255 if image.dtype == np.uint8 else 1
-    grey = image.shape[-1] == 1
+    gray = image.shape[-1] == 1
     axes.imshow(
-        image[..., 0] if grey else image,
-        cmap="gray" if grey else None,
+        image[..., 0] if gray else image,
+        cmap="gray" if gray else None,
         vmin=0,
         vmax=white,
         interpolation="nearest",

@@ -1,4 +1,4 @@
-"""Tables of numbers as colours, side by side on one scale."""
+"""Tables of numbers as colors, side by side on one scale."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,15 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from dl_jax.plots.style import FAINT, INK, LABEL_SIZE, SEQUENTIAL, SMALL_SIZE, dress, new_figure
+from dl_jax.plots.style import (
+    FAINT,
+    INK,
+    LABEL_SIZE,
+    SEQUENTIAL,
+    SMALL_SIZE,
+    new_figure,
+    style_axes,
+)
 
 
 def heat_maps(
@@ -18,7 +26,7 @@ def heat_maps(
     limits: tuple[float, float] = (0.0, 1.0),
     title: str | None = None,
 ) -> Figure:
-    """One panel for each table, its numbers printed and coloured; what is not finite is crossed.
+    """One panel for each table, its numbers printed and colored; what is not finite is crossed.
 
     Args:
         tables: by name; all of the same shape.
@@ -38,7 +46,7 @@ def heat_maps(
             np.where(np.isfinite(table), table, np.nan), cmap=shades, vmin=limits[0],
             vmax=limits[1], aspect="auto",
         )  # fmt: skip
-        dress(axes, title=name, grid=False)
+        style_axes(axes, title=name, grid=False)
         axes.set_xticks(range(len(columns)), labels=list(columns), rotation=45, ha="right",
                         rotation_mode="anchor", fontsize=SMALL_SIZE)  # fmt: skip
         axes.set_yticks(range(len(rows)), labels=list(rows) if index == 0 else [""] * len(rows))

@@ -15,11 +15,11 @@ from dl_jax.plots.style import (
     SKY,
     SMALL_SIZE,
     VERMILLION,
-    dress,
     new_figure,
+    style_axes,
 )
 
-COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK)
+COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK)
 STYLES = ("-", "--", ":", "-.")
 Curve = tuple[Real[np.ndarray, " points"], Float[np.ndarray, "runs points"]]
 
@@ -33,7 +33,7 @@ def named_lines(
     points: tuple[np.ndarray, np.ndarray] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Curves told apart by colour and stroke, each the mean of its runs with a band around it.
+    """Curves told apart by color and stroke, each the mean of its runs with a band around it.
 
     The band is ± one standard deviation (of a sample); on a logarithmic axis, mean and deviation
     are those of the logarithms, or the band might reach below zero. Where curves coincide, the
@@ -49,19 +49,19 @@ def named_lines(
     """
     figure = new_figure(6.8, 4.3, title)
     axes = figure.subplots()
-    dress(axes, x=x, y=y)
+    style_axes(axes, x=x, y=y)
     if points is not None:
         axes.scatter(*points, s=9, color=INK, alpha=0.35, linewidths=0, label="observations")
     widths = np.linspace(3.6, 1.4, len(curves)) if len(curves) > 1 else [1.8]
     for index, (name, (at, values)) in enumerate(curves.items()):
-        colour = COLOURS[index % len(COLOURS)]
+        color = COLORS[index % len(COLORS)]
         low, mean, high = _band(values, log_scale)
         axes.plot(
-            at, mean, color=colour, linestyle=STYLES[index % len(STYLES)],
+            at, mean, color=color, linestyle=STYLES[index % len(STYLES)],
             linewidth=widths[index], label=name, marker="o" if len(at) == 1 else None,
         )  # fmt: skip
         if len(values) > 1:
-            axes.fill_between(at, low, high, color=colour, alpha=0.2, lw=0)
+            axes.fill_between(at, low, high, color=color, alpha=0.2, lw=0)
     if log_scale:
         axes.set_yscale("log")
     axes.legend(frameon=False, fontsize=SMALL_SIZE)

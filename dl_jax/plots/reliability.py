@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dl_jax.evaluation import Reliability
-from dl_jax.plots.style import FAINT, INK, SKY, SMALL_SIZE, VERMILLION, dress, new_figure
+from dl_jax.plots.style import FAINT, INK, SKY, SMALL_SIZE, VERMILLION, new_figure, style_axes
 
 
 def reliability_diagram(reliability: Reliability, *, title: str | None = None) -> Figure:
@@ -39,7 +39,7 @@ def reliability_diagram(reliability: Reliability, *, title: str | None = None) -
         label="gap to the mean confidence",
     )
     upper.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1.2, label="calibrated")
-    dress(upper, y="accuracy")
+    style_axes(upper, y="accuracy")
     upper.set(xlim=(0, 1), ylim=(0, 1))
     figure.legend(
         *upper.get_legend_handles_labels(),
@@ -59,7 +59,7 @@ def reliability_diagram(reliability: Reliability, *, title: str | None = None) -
     lower.bar(
         left, reliability.counts[filled], widths, align="edge", color=FAINT, edgecolor="white"
     )
-    dress(lower, x="confidence", y=f"of {total:,}")
+    style_axes(lower, x="confidence", y=f"of {total:,}")
     lower.set_yscale("log")
     lower.set(ylim=(0.5, 2 * total))
     return figure

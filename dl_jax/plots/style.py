@@ -1,4 +1,4 @@
-"""How all figures look: colours, sizes of type, frames.
+"""How all figures look: colors, sizes of type, frames.
 
 Everything is set on the figure itself, so that neither matplotlib's global settings nor a
 notebook's other figures are touched.
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
+# Okabe and Ito (2008), "Color universal design": told apart with any color vision.
 BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 GREEN = "#009E73"
@@ -20,7 +20,7 @@ FAINT = "#8A8A8A"
 RULE = "#DDDDDD"
 
 SEQUENTIAL = LinearSegmentedColormap.from_list("white_to_blue", ["#FFFFFF", SKY, BLUE, "#00304D"])
-"""From nothing (white) to much (dark blue): lightness falls all the way, with any colour vision."""
+"""From nothing (white) to much (dark blue): lightness falls all the way, with any color vision."""
 
 DIVERGING = "RdBu_r"
 """From negative (blue) over zero (white) to positive (red)."""
@@ -44,7 +44,7 @@ def new_figure(
     return figure
 
 
-def dress(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: bool = True) -> None:
+def style_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: bool = True) -> None:
     """Title and axis labels in the common type, a quiet frame, and a grid behind the data."""
     axes.set_facecolor("white")
     axes.set_title(title, fontsize=TITLE_SIZE, color=INK, loc="left")
@@ -57,7 +57,7 @@ def dress(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: bool =
     axes.set_axisbelow(True)
 
 
-def bare(axes: Axes) -> None:
+def hide_axes(axes: Axes) -> None:
     """No ticks and no frame, for images."""
     axes.set(xticks=[], yticks=[])
     axes.grid(False)

@@ -15,8 +15,8 @@ from dl_jax.plots.style import (
     SEQUENTIAL,
     SMALL_SIZE,
     VERMILLION,
-    dress,
     new_figure,
+    style_axes,
 )
 
 Field = Callable[[Float[np.ndarray, "..."], Float[np.ndarray, "..."]], Float[np.ndarray, "..."]]
@@ -52,7 +52,7 @@ def paths_on_contours(
     for axes, (name, path) in zip(panels.flat, paths.items(), strict=False):
         shades = axes.contourf(x, y, values, levels, cmap=SEQUENTIAL, norm=norm)
         axes.contour(x, y, values, levels, colors="white", linewidths=0.3)
-        dress(axes, title=name, grid=False)
+        style_axes(axes, title=name, grid=False)
         axes.plot(
             path[:, 0], path[:, 1], color=VERMILLION, linewidth=1.4, marker="o", markersize=2.2
         )
@@ -93,7 +93,7 @@ def landscape(
     flat.contour(along, along, heights, levels, colors="white", linewidths=0.4)
     flat.plot(0, 0, marker="*", color="#FFD700", markeredgecolor=INK, markersize=13)
     flat.set_aspect("equal")
-    dress(flat, x="first direction", y="second direction", grid=False)
+    style_axes(flat, x="first direction", y="second direction", grid=False)
     bar = figure.colorbar(shades, ax=flat, fraction=0.046, pad=0.03, format="%.2g")
     bar.set_label("loss", fontsize=LABEL_SIZE, color=INK)
     bar.ax.tick_params(labelsize=SMALL_SIZE)

@@ -26,7 +26,7 @@ class Best:
     step: Leaf  # int32 [*runs]
 
     @classmethod
-    def before_training(cls, state: TrainState) -> "Best":
+    def initial(cls, state: TrainState) -> "Best":
         """Nothing evaluated yet: copies of the initial parameters, which training will donate.
 
         To be called under `jit`, so that all of it lies on the devices that hold the state.
@@ -37,7 +37,7 @@ class Best:
         )
 
 
-def improve(best: Best, state: TrainState, score: Float[Array, "*runs"]) -> Best:
+def update_best(best: Best, state: TrainState, score: Float[Array, "*runs"]) -> Best:
     """`best`, with every run that scored strictly better replaced by `state`'s.
 
     A run whose parameters are not all finite scores nothing: it may still be right by chance.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from dl_jax.compilation import compiled
+from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.errors import UsageError
 from dl_jax.learners import Learner, Metrics, TrainState
@@ -12,7 +12,7 @@ Evaluate = Callable[[TrainState, Dataset], Metrics]
 
 def make_evaluate(learner: Learner, batch_size: int) -> Evaluate:
     """`evaluate(state, dataset) -> metrics`, compiled once for all datasets of one shape."""
-    eval_step = compiled(learner.eval_step)
+    eval_step = jit(learner.eval_step)
 
     def evaluate(state: TrainState, dataset: Dataset) -> Metrics:
         # Fetched one batch late: the device never waits for the host, and holds two at most.

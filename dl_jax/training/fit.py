@@ -10,18 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dl_jax.compilation import compiled
+from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.errors import RunError, UsageError, check_choice
 from dl_jax.learners import Learner, TrainState
-from dl_jax.training.advance import Progress, make_advance
-from dl_jax.training.best import Best, all_finite, improve
-from dl_jax.training.checkpoints import Checkpoints
+from dl_jax.runs.checkpoints import Checkpoints
+from dl_jax.runs.interruption import EXIT_CODES, Interrupted, Interruption
+from dl_jax.runs.progress import ProgressReport
+from dl_jax.runs.run import Run
+from dl_jax.training.best import Best, all_finite, update_best
+from dl_jax.training.chunk import Progress, make_train_chunk
 from dl_jax.training.evaluate import make_evaluate
 from dl_jax.training.fit_config import FitConfig
-from dl_jax.training.interruption import EXIT_CODES, Interrupted, Interruption
-from dl_jax.training.progress import ProgressReport
-from dl_jax.training.run_directory import Run
 
 
 class Fitted(NamedTuple):
@@ -69,7 +69,7 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
         RunError: a loss was not finite; the disk is full; a checkpoint cannot be used.
         Interrupted: SIGTERM or Ctrl-C came; the run is saved.
     """
-    state = compiled(learner.init)(jax.random.key(config.seed))
+    state = jit(learner.init)(jax.random.key(config.seed))
     train, validation = data["train"], data.get("validation")
     try:
         order = config.order(len(train), state.step.shape)
@@ -81,14 +81,14 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
     total = config.total_steps(steps_per_epoch)
 
     with Checkpoints(run.checkpoints, config.keep_checkpoints, run.config) as checkpoints:
-        saved = Saved(state, compiled(Best.before_training)(state))
+        saved = Saved(state, jit(Best.initial)(state))
         restored = checkpoints.restore(saved) if run.resumed else None
         step = 0 if restored is None else restored.step
         state, best = saved if restored is None else restored.tree
         history = run.history(up_to_step=step) if run.resumed else []
         began = time.monotonic() - (history[-1]["seconds"] if history else 0.0)
 
-        advance = make_advance(
+        advance = make_train_chunk(
             learner,
             train,
             order,
@@ -96,8 +96,8 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
             rolled={"auto": None, "rolled": True}.get(config.loop, False),
         )
         evaluate = make_evaluate(learner, config.evaluation_batch_size)
-        choose_best = compiled(improve)
-        finite_runs = compiled(lambda state: all_finite(state.params, state.step.ndim))
+        choose_best = jit(update_best)
+        finite_runs = jit(lambda state: all_finite(state.params, state.step.ndim))
 
         with (
             ProgressReport(total, step, config.batch_size * runs) as report,
@@ -142,7 +142,7 @@ def fit(learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: R
                 return failure or f"its checkpoint could not be saved in {run.checkpoints}"
 
             pending: tuple[Any, int] | None = None
-            while step < total and not _exhausted(config, best, step, steps_per_epoch):
+            while step < total and not patience_exhausted(config, best, step, steps_per_epoch):
                 if interruption.received is not None:
                     if pending is not None:
                         record(*pending)
@@ -193,8 +193,8 @@ def _check_validation(
     learner: Learner, state: TrainState, validation: Dataset | None, config: FitConfig
 ) -> None:
     if validation is None:
-        if config.early_stopping:
-            raise UsageError("early_stopping needs a validation set, and the data has none")
+        if config.patience:
+            raise UsageError("patience needs a validation set, and the data has none")
         return
     batch = next(validation.evaluation_batches(config.evaluation_batch_size))
     names = jax.eval_shape(learner.eval_step, state, batch).sums
@@ -208,11 +208,11 @@ def _score(config: FitConfig, measured: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.where(finite, -value if config.monitor == "loss" else value, -np.inf)
 
 
-def _exhausted(config: FitConfig, best: Best, step: int, steps_per_epoch: int) -> bool:
+def patience_exhausted(config: FitConfig, best: Best, step: int, steps_per_epoch: int) -> bool:
     """Whether no run has improved for as many evaluations as early stopping allows."""
-    if not config.early_stopping:
+    if not config.patience:
         return False
-    patience = config.early_stopping * config.evaluation_interval(steps_per_epoch)
+    patience = config.patience * config.evaluation_interval(steps_per_epoch)
     return bool((step - np.asarray(best.step) >= patience).all())
 
 

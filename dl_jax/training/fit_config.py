@@ -28,9 +28,9 @@ class FitConfig:
     keep_checkpoints: int = 2
     """How many of the last checkpoints to keep; each carries the best parameters so far."""
     monitor: str = "accuracy"
-    """Validation metric that chooses the best parameters: `loss` is minimised, any other is
-    maximised."""
-    early_stopping: int = 0
+    """Validation metric that chooses the best parameters: `loss` is minimized, any other is
+    maximized."""
+    patience: int = 0
     """Stop after so many evaluations in which no run improved; 0 is never."""
     stop_on_nonfinite: bool = True
     """End the run at a loss that is not finite; a sweep, in which some runs may diverge, goes
@@ -48,7 +48,7 @@ class FitConfig:
             check_range("steps", self.steps, low=1)
         for name in ("batch_size", "evaluation_batch_size", "log_every", "keep_checkpoints"):
             check_range(name, getattr(self, name), low=1)
-        for name in ("evaluate_every", "checkpoint_every", "early_stopping", "seed"):
+        for name in ("evaluate_every", "checkpoint_every", "patience", "seed"):
             check_range(name, getattr(self, name), low=0)
         for name, options in (
             ("placement", ("auto", "resident", "streamed")),

@@ -6,9 +6,9 @@ import numpy as np
 
 from dl_jax.data import Dataset
 from dl_jax.learners import Learner
+from dl_jax.runs.run import Run
 from dl_jax.training.fit import Fitted, fit
 from dl_jax.training.fit_config import FitConfig
-from dl_jax.training.run_directory import Run
 
 
 def fit_each(
@@ -32,7 +32,7 @@ def fit_each(
     return fitted
 
 
-def logged(fitted: Fitted, metric: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+def metric_curve(fitted: Fitted, metric: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps `[points]` and values `[runs, points]` of one metric; NaN where not finite."""
     rows = [row for row in fitted.history if row["split"] == split and metric in row]
     values = [np.ravel(np.array(row[metric], np.float64)) for row in rows]

@@ -1,4 +1,4 @@
-"""What batch normalization and dropout each do: to speed, to generalisation, to the gradients.
+"""What batch normalization and dropout each do: to speed, to generalization, to the gradients.
 
 The same deep network four times: plain, with one, with the other, with both. Few training images,
 so that there is something to overfit; what is evaluated are the last parameters.
@@ -24,24 +24,13 @@ from dl_jax.functional import (
     he_normal,
     lecun_normal,
     relu,
-    standardize,
 )
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import Model, layer_key, with_preprocessing
+from dl_jax.models import Model, layer_key, standardize, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import (
-    FitConfig,
-    RunOptions,
-    fit_each,
-    launch,
-    logged,
-    make_evaluate,
-    open_run,
-    save_figures,
-    spelled,
-    summarize,
-    write_result,
-)
+from dl_jax.reports import format_mean_std, mean_and_std, save_figures, write_result
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit_each, make_evaluate, metric_curve
 
 
 @dataclass(frozen=True)
@@ -130,7 +119,7 @@ def main(config: Config) -> None:
     data = load_splits(config.dataset, config.run.data_dir)
     data["train"] = train = data["train"].take(config.examples)
     preprocess = standardize(*image_statistics(train))
-    inputs, classes = int(np.prod(train.example_shape)), train.num_classes
+    inputs, classes = int(np.prod(train.image_shape)), train.num_classes
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
 
     kinds = {"plain": (False, 0.0), "dropout": (False, config.dropout_rate),
@@ -157,11 +146,11 @@ def main(config: Config) -> None:
         evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
         for split, measured in accuracies.items():
             values = evaluate(fitted[name].state, data[split]).means()["accuracy"]
-            measured[name] = {"accuracy": summarize(values)}
+            measured[name] = {"accuracy": mean_and_std(values)}
     write_result(run, accuracies, sum(each.seconds for each in fitted.values()))
 
     def curves(metric, split):
-        return {name: logged(each, metric, split) for name, each in fitted.items()}
+        return {name: metric_curve(each, metric, split) for name, each in fitted.items()}
 
     save_figures(
         run,
@@ -179,7 +168,7 @@ def main(config: Config) -> None:
     )
     for name in kinds:
         train, test = (measured[name]["accuracy"] for measured in accuracies.values())
-        print(f"{name:11} training {spelled(train)}, test {spelled(test)}")
+        print(f"{name:11} training {format_mean_std(train)}, test {format_mean_std(test)}")
     print(f"figures and result.json in {run.directory}")
 
 

@@ -20,7 +20,9 @@ from dl_jax.functional import binary_cross_entropy, dense, sigmoid
 from dl_jax.learners import over_seeds, supervised
 from dl_jax.models import mlp
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report
+from dl_jax.reports import report
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def main(config: Config) -> None:
     points, labels = (np.asarray(data["test"].arrays[name]) for name in ("point", "label"))
     report(
         learner, fitted, data, config.fit, run,
-        figures={"border": lambda: plots.decision_border(points, labels, probability)},
+        figures={"border": lambda: plots.decision_boundary(points, labels, probability)},
     )  # fmt: skip
 
 

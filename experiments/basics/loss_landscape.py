@@ -14,14 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from dl_jax import plots
-from dl_jax.compilation import compiled
+from dl_jax.compilation import jit
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_range
-from dl_jax.functional import cross_entropy, standardize
+from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import mlp, with_preprocessing
+from dl_jax.models import mlp, standardize, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report
+from dl_jax.reports import report
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def main(config: Config) -> None:
     train = data["train"]
 
     widths = (config.width,) * config.depth
-    model = mlp(train.example_shape, widths, train.num_classes)
+    model = mlp(train.image_shape, widths, train.num_classes)
     model = with_preprocessing(model, standardize(*image_statistics(train)))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
     learner = over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
@@ -101,13 +103,13 @@ def main(config: Config) -> None:
     along = np.linspace(-config.reach, config.reach, config.points, dtype=np.float32)
     a, b = (grid.ravel() for grid in np.meshgrid(along, along))
     # One vmap, in pieces that fit in memory.
-    every = compiled(lambda *points: jax.lax.map(lambda at: loss(*at), points, batch_size=2000))
+    every = jit(lambda *points: jax.lax.map(lambda at: loss(*at), points, batch_size=2000))
     heights = np.asarray(every(a, b)).reshape(config.points, config.points)
     report(
         learner, fitted, data, config.fit, run,
         figures={"landscape": lambda: plots.landscape(along, heights)},
         extras={"lowest": float(heights.min()), "highest": float(heights.max()),
-                "centre": float(loss(0.0, 0.0))},
+                "center": float(loss(0.0, 0.0))},
     )  # fmt: skip
 
 

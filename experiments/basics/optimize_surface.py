@@ -18,7 +18,8 @@ import optax
 
 from dl_jax import optim, plots
 from dl_jax.errors import check_choice, check_range
-from dl_jax.training import RunOptions, launch, open_run, save_figures, write_result
+from dl_jax.reports import save_figures, write_result
+from dl_jax.runs import RunOptions, launch, open_run
 
 
 class Surface(NamedTuple):

@@ -10,30 +10,107 @@ runs one after the other, which is what --in-turn is for.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float
 
 from dl_jax import functional, optim, plots
 from dl_jax.data import image_statistics, load_splits
-from dl_jax.errors import UsageError, check_range
-from dl_jax.functional import cross_entropy, dense, standardize, tanh
+from dl_jax.errors import UsageError, check_choice, check_range
+from dl_jax.functional import cross_entropy, dense, tanh
 from dl_jax.learners import over_hyperparameters, product, supervised
-from dl_jax.models import Model, with_preprocessing
-from dl_jax.optim import OptimizerNumbers, by_numbers, optimizer_numbers
-from dl_jax.training import (
-    FitConfig,
-    RunOptions,
-    fit,
-    fit_each,
-    launch,
-    make_evaluate,
-    open_run,
-    save_figures,
-    write_result,
+from dl_jax.models import Model, standardize, with_preprocessing
+from dl_jax.optim.optimizers import Moments, Rule, descent
+from dl_jax.reports import save_figures, write_result
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit, fit_each, make_evaluate
+from dl_jax.types import Tree
+
+Number: TypeAlias = float | Float[Array, ""]
+Flag: TypeAlias = bool | Bool[Array, ""]
+
+
+class UpdateCoefficients(NamedTuple):
+    """An optimizer as numbers; arrays of them, one entry a run, are mapped over.
+
+    m = decay * m + gain * g
+    s = square_decay * s + (1 - square_decay) * g^2
+    m^, s^ = m / (1 - decay^t), s / (1 - square_decay^t) if corrected, else m, s
+    n = g + decay * m  if it looks ahead, else m^
+    d = n / (sqrt(s^ + inner) + outer)  if adaptive, else n
+    theta' = theta - learning_rate * (d + weight_decay * theta)
+    """
+
+    learning_rate: Number
+    weight_decay: Number = 0.0
+    decay: Number = 0.0
+    gain: Number = 1.0
+    nesterov: Flag = False
+    adaptive: Flag = False
+    square_decay: Number = 0.0
+    corrected: Flag = False
+    inner: Number = 0.0
+    outer: Number = 0.0
+
+
+ADAM = UpdateCoefficients(
+    1.0, decay=0.9, gain=0.1, adaptive=True, square_decay=0.999, corrected=True, outer=1e-8
 )
+NUMBERS = {
+    "sgd": UpdateCoefficients(1.0),
+    "momentum": UpdateCoefficients(1.0, decay=0.9),
+    "nesterov": UpdateCoefficients(1.0, decay=0.9, nesterov=True),
+    "rmsprop": UpdateCoefficients(1.0, adaptive=True, square_decay=0.9, inner=1e-8),
+    "adam": ADAM,
+    "adamw": ADAM,
+}
+
+
+def update_coefficients(
+    name: str, learning_rate: Number, weight_decay: Number = 0.0
+) -> UpdateCoefficients:
+    """The numbers of an optimizer of `dl_jax.optim`, with its default decays.
+
+    Raises:
+        UsageError: the name is unknown.
+    """
+    check_choice("optimizer", name, NUMBERS)
+    return NUMBERS[name]._replace(learning_rate=learning_rate, weight_decay=weight_decay)
+
+
+def general_optimizer(numbers: UpdateCoefficients) -> optax.GradientTransformation:
+    """The optimizer that these numbers make; they may be traced, and differ from run to run.
+
+        columns = [jnp.array(column) for column in zip(*rows)]       # of UpdateCoefficients
+        optimizer = general_optimizer(UpdateCoefficients(*(column[which] for column in columns)))
+
+    The sources are those of the optimizers, in `dl_jax.optim.optimizers`.
+    """
+    decay, rho = numbers.decay, numbers.square_decay
+
+    def init(params: Tree) -> Moments:
+        return Moments(*(jax.tree.map(jnp.zeros_like, params) for _ in range(2)))
+
+    def direction(gradient: Tree, memory: Moments, t: Array) -> tuple[Tree, Moments]:
+        mean = jax.tree.map(lambda m, g: decay * m + numbers.gain * g, memory.mean, gradient)
+        square = jax.tree.map(lambda s, g: rho * s + (1 - rho) * g**2, memory.square, gradient)
+        mean_scale = jnp.where(numbers.corrected, 1 - decay**t, 1.0)
+        square_scale = jnp.where(numbers.corrected, 1 - rho**t, 1.0)
+
+        def toward(g: Array, m: Array, s: Array) -> Array:
+            n = jnp.where(numbers.nesterov, g + decay * m, m / mean_scale)
+            root = jnp.sqrt(s / square_scale + numbers.inner) + numbers.outer
+            return jnp.where(numbers.adaptive, n / root, n)
+
+        return jax.tree.map(toward, gradient, mean, square), Moments(mean, square)
+
+    rule = Rule(init, direction)
+    return descent(rule, numbers.learning_rate, weight_decay=numbers.weight_decay)
+
 
 OPTIMIZERS = {  # learning rate and weight decay
     "sgd": (0.1, 0.0),
@@ -152,7 +229,7 @@ def main(config: Config) -> None:
     """Sweep and draw."""
     data = load_splits(config.dataset, config.run.data_dir)
     train = data["train"]
-    inputs, classes = int(np.prod(train.example_shape)), train.num_classes
+    inputs, classes = int(np.prod(train.image_shape)), train.num_classes
 
     def make_learner(optimizer, initializer, depth):
         model = deep(inputs, config.width, max(config.depths), classes, depth, initializer)
@@ -161,9 +238,9 @@ def main(config: Config) -> None:
             name, (rate, decay) = list(OPTIMIZERS.items())[optimizer]
             options = {"weight_decay": decay} if decay else {}
             return supervised(model, cross_entropy, getattr(optim, name)(rate, **options))
-        rows = [optimizer_numbers(name, *values) for name, values in OPTIMIZERS.items()]
+        rows = [update_coefficients(name, *values) for name, values in OPTIMIZERS.items()]
         numbers = [jnp.array(column)[optimizer] for column in zip(*rows, strict=True)]
-        return supervised(model, cross_entropy, by_numbers(OptimizerNumbers(*numbers)))
+        return supervised(model, cross_entropy, general_optimizer(UpdateCoefficients(*numbers)))
 
     grid = product(
         {

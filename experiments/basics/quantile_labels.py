@@ -18,32 +18,23 @@ import numpy as np
 from dl_jax import evaluation, plots
 from dl_jax.data import (
     Dataset,
-    equal_count_edges,
-    equal_width_edges,
+    digitize,
     load_table,
+    quantile_edges,
     read_csv,
     table_splits,
-    to_bins,
+    uniform_edges,
 )
 from dl_jax.errors import UsageError, check_range
 from dl_jax.functional import cross_entropy
-from dl_jax.learners import TrainState, over_seeds, supervised
+from dl_jax.learners import TrainState, flatten_replicas, over_seeds, supervised
 from dl_jax.models import Model, mlp
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import (
-    FitConfig,
-    RunOptions,
-    fit_each,
-    launch,
-    open_run,
-    save_figures,
-    spelled,
-    summarize,
-    with_one_axis_of_runs,
-    write_result,
-)
+from dl_jax.reports import format_mean_std, mean_and_std, save_figures, write_result
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit_each
 
-KINDS = {"equal counts": equal_count_edges, "equal widths": equal_width_edges}
+KINDS = {"equal counts": quantile_edges, "equal widths": uniform_edges}
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ def judge(kind: str, model: Model, state: TrainState, data: dict[str, Dataset]):
     """Test metrics of all runs, and the first run's confusion matrix."""
     train, test = data["train"].arrays, data["test"].arrays
     labels = test[kind]
-    params, model_state = with_one_axis_of_runs(state)
+    params, model_state = flatten_replicas(state)
     logits = evaluation.predict(
         model, params, model_state, data["test"], runs=True, inputs="features"
     )  # [runs, examples, classes]
@@ -87,10 +78,10 @@ def judge(kind: str, model: Model, state: TrainState, data: dict[str, Dataset]):
     means = np.bincount(train[kind], train["target"], classes) / np.maximum(counts, 1)
     measured = {
         "classes": classes,
-        "accuracy": summarize(evaluation.accuracy(logits, labels)),
-        "off_by_one_at_most": summarize((abs(predictions - labels) <= 1).mean(-1)),
+        "accuracy": mean_and_std(evaluation.accuracy(logits, labels)),
+        "off_by_one_at_most": mean_and_std((abs(predictions - labels) <= 1).mean(-1)),
         "largest_class": float((labels == counts.argmax()).mean()),
-        "absolute_error": summarize(abs(means[predictions] - test["target"]).mean(-1)),
+        "absolute_error": mean_and_std(abs(means[predictions] - test["target"]).mean(-1)),
     }
     return measured, evaluation.confusion_matrix(labels, predictions[0], classes)
 
@@ -109,7 +100,7 @@ def main(config: Config) -> None:
             dataset,
             arrays={
                 **dataset.arrays,
-                **{kind: to_bins(values[split], inner) for kind, inner in edges.items()},
+                **{kind: digitize(values[split], inner) for kind, inner in edges.items()},
             },
         )
         for split, dataset in data.items()
@@ -151,10 +142,11 @@ def main(config: Config) -> None:
     for kind, row in summary.items():
         error = row["absolute_error"]
         decimals = max(0, 3 - math.ceil(math.log10(max(error["mean"], 1e-9))))
-        print(f"{kind:13} {row['classes']} classes: accuracy {spelled(row['accuracy'])} (the "
+        accuracy = format_mean_std(row["accuracy"])
+        print(f"{kind:13} {row['classes']} classes: accuracy {accuracy} (the "
               f"largest class alone {row['largest_class']:.4f}), off by one at most "
-              f"{spelled(row['off_by_one_at_most'])}, absolute error "
-              f"{spelled(error, f',.{decimals}f')}")  # fmt: skip
+              f"{format_mean_std(row['off_by_one_at_most'])}, absolute error "
+              f"{format_mean_std(error, f',.{decimals}f')}")  # fmt: skip
     print(f"figures and result.json in {run.directory}")
 
 

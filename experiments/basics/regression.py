@@ -20,7 +20,9 @@ from dl_jax.functional import l2_loss, relu
 from dl_jax.learners import over_seeds, supervised
 from dl_jax.models import mlp
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report
+from dl_jax.reports import report
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def observations(split: str, config: Config) -> Dataset:
     random = np.random.default_rng([("train", "validation", "test").index(split), config.examples])
     x = random.uniform(-3, 3, (config.examples, 1))
     y = curve(x) + random.normal(0, 1, x.shape) * config.noise
-    return Dataset("curve", split, {"x": x.astype(np.float32), "y": y.astype(np.float32)}, ())
+    return Dataset("curve", split, {"x": x.astype(np.float32), "y": y.astype(np.float32)})
 
 
 def main(config: Config) -> None:

@@ -16,26 +16,16 @@ import numpy as np
 from flax import linen
 
 from dl_jax import backprop, plots
-from dl_jax.backprop import Pair, chain
+from dl_jax.backprop import Op, chain
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_range
-from dl_jax.functional import cross_entropy, standardize
-from dl_jax.learners import by_hand, over_seeds, supervised
-from dl_jax.models import cnn, from_linen, mlp, with_preprocessing
+from dl_jax.functional import cross_entropy
+from dl_jax.learners import manual_backprop, over_seeds, supervised
+from dl_jax.models import cnn, from_linen, mlp, standardize, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import (
-    FitConfig,
-    RunOptions,
-    fit_each,
-    launch,
-    logged,
-    make_evaluate,
-    open_run,
-    save_figures,
-    spelled,
-    summarize,
-    write_result,
-)
+from dl_jax.reports import format_mean_std, mean_and_std, save_figures, write_result
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit_each, make_evaluate, metric_curve
 
 
 @dataclass(frozen=True)
@@ -79,11 +69,11 @@ class FlaxNetwork(linen.Module):
         return linen.Dense(self.classes, name="head")(x)
 
 
-def by_pairs(filters: int, preprocess) -> Pair:
+def manual_network(filters: int, preprocess) -> Op:
     """The network as forward-and-backward pairs, with so many convolutions."""
     layers = {
         # Constant, so nothing comes back through it.
-        "preprocess": Pair(lambda x: (preprocess(x), None), lambda _, g: (g,)),
+        "preprocess": Op(lambda x: (preprocess(x), None), lambda _, g: (g,)),
     }
     for c in range(1, filters + 1):
         layers |= {f"conv1_{c}": backprop.conv2d(), f"relu1_{c}": backprop.relu()}
@@ -104,7 +94,7 @@ def main(config: Config) -> None:
     """Train three times, compare and draw."""
     data = load_splits(config.dataset, config.run.data_dir)
     train = data["train"]
-    shape, classes = train.example_shape, train.num_classes
+    shape, classes = train.image_shape, train.num_classes
     preprocess = standardize(*image_statistics(train))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
 
@@ -115,9 +105,9 @@ def main(config: Config) -> None:
     module = FlaxNetwork(config.filters, config.width, classes)
     flax = from_linen(module, shape, train_argument=None)
     flax = flax._replace(init=plain.init)  # the same start: the parameters have the same names
-    network = by_pairs(len(config.filters), preprocess)
+    network = manual_network(len(config.filters), preprocess)
     ways = {
-        "by hand": by_hand(plain.init, network, backprop.cross_entropy(), optimizer),
+        "by hand": manual_backprop(plain.init, network, backprop.cross_entropy(), optimizer),
         "jax.grad": supervised(with_preprocessing(plain, preprocess), cross_entropy, optimizer),
         "Flax module": supervised(with_preprocessing(flax, preprocess), cross_entropy, optimizer),
     }
@@ -125,13 +115,13 @@ def main(config: Config) -> None:
     run = open_run("three_ways", config, config.run)
     learners = {name: over_seeds(way, config.seeds) for name, way in ways.items()}
     fitted = fit_each(learners, data, config.fit, run)
-    losses = {name: logged(each, "loss", "train") for name, each in fitted.items()}
+    losses = {name: metric_curve(each, "loss", "train") for name, each in fitted.items()}
     accuracies = {}
     for name, learner in learners.items():
         measured = make_evaluate(learner, config.fit.evaluation_batch_size)(
             fitted[name].best, data["test"]
         ).means()
-        accuracies[name] = {"accuracy": summarize(measured["accuracy"])}
+        accuracies[name] = {"accuracy": mean_and_std(measured["accuracy"])}
     seconds = sum(each.seconds for each in fitted.values())
     reference = losses["jax.grad"][1]
     apart = {name: float(np.abs(loss - reference).max()) for name, (_, loss) in losses.items()}
@@ -141,7 +131,7 @@ def main(config: Config) -> None:
         {"losses": lambda: plots.named_lines(losses, x="step", y="training loss", log_scale=True)},
     )
     for name, row in accuracies.items():
-        print(f"{name:12} test accuracy {spelled(row['accuracy'])}, "
+        print(f"{name:12} test accuracy {format_mean_std(row['accuracy'])}, "
               f"loss at most {apart[name]:.2g} from jax.grad's")  # fmt: skip
     print(f"figures and result.json in {run.directory}")
 

@@ -20,19 +20,12 @@ from dl_jax import functional, plots
 from dl_jax.data import TOYS, toy_splits
 from dl_jax.errors import check_choice, check_range
 from dl_jax.functional import binary_cross_entropy, l2_loss, sigmoid
-from dl_jax.learners import TrainState, over_seeds, supervised
+from dl_jax.learners import TrainState, flatten_replicas, over_seeds, supervised
 from dl_jax.models import mlp
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import (
-    FitConfig,
-    Run,
-    RunOptions,
-    fit,
-    launch,
-    open_run,
-    report,
-    with_one_axis_of_runs,
-)
+from dl_jax.reports import report
+from dl_jax.runs import Run, RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "sigmoid", "silu", "softplus", "tanh")
 INITIALIZERS = (
@@ -107,7 +100,7 @@ def main(config: Config) -> None:
 
     def probability(state, points):
         """Of label 1, as the first run sees it; for the L2 loss its output, cut to [0, 1]."""
-        params, _ = with_one_axis_of_runs(state)
+        params, _ = flatten_replicas(state)
         first = {k: {n: leaf[0] for n, leaf in layer.items()} for k, layer in params.items()}
         outputs = model.apply(first, {}, jnp.asarray(points), train=False)[0][:, 0]
         return sigmoid(outputs) if config.loss == "bce" else jnp.clip(outputs, 0, 1)
@@ -119,7 +112,7 @@ def main(config: Config) -> None:
     report(
         learner, fitted, data, config.fit, run,
         figures={
-            "border": lambda: plots.decision_border(
+            "border": lambda: plots.decision_boundary(
                 points, labels, best, meaning=MEANINGS[config.loss]
             )
         },
@@ -128,13 +121,13 @@ def main(config: Config) -> None:
         with tempfile.TemporaryDirectory() as folder:
             frames = list(watch(learner, data, config, Run(Path(folder), whole=run)))
         shown = [(title, partial(probability, state)) for title, state in frames]
-        plots.save_border_animation(run.figures / "border.gif", points, labels, shown)
+        plots.save_boundary_animation(run.figures / "border.gif", points, labels, shown)
 
 
 def watch(learner, data, config: Config, run: Run) -> Iterator[tuple[str, TrainState]]:
     """The same training once more, in stretches: early on, where most happens, in short ones."""
     total = config.fit.updates(config.examples)
-    quiet = replace(config.fit, evaluate_every=total, early_stopping=0)
+    quiet = replace(config.fit, evaluate_every=total, patience=0)
     for stop in np.unique(np.geomspace(1, total, config.animate).round().astype(int)).tolist():
         yield f"step {stop}", fit(learner, data, replace(quiet, steps=stop), run).state
         run = replace(run, resumed=True)

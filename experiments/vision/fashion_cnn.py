@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_choice, check_range
-from dl_jax.functional import cross_entropy, random_flip, standardize
+from dl_jax.functional import cross_entropy, random_horizontal_flip
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import cnn, with_compute_dtype, with_preprocessing
+from dl_jax.models import cnn, standardize, with_compute_dtype, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report_classification
+from dl_jax.reports import report_classification
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def main(config: Config) -> None:
     train = data["train"]
 
     model = cnn(
-        train.example_shape,
+        train.image_shape,
         [(filters,) * config.convolutions for filters in config.filters],
         train.num_classes,
         widths=config.widths,
@@ -64,7 +66,7 @@ def main(config: Config) -> None:
     model = with_compute_dtype(model, config.compute_dtype)
     model = with_preprocessing(model, standardize(*image_statistics(train)))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
-    augment = random_flip if config.mirror else None
+    augment = random_horizontal_flip if config.mirror else None
     learner = over_seeds(supervised(model, cross_entropy, optimizer, augment=augment), config.seeds)
 
     run = open_run("fashion_cnn", config, config.run)

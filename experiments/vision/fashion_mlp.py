@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_choice
-from dl_jax.functional import cross_entropy, standardize
+from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import mlp, with_compute_dtype, with_preprocessing
+from dl_jax.models import mlp, standardize, with_compute_dtype, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report_classification
+from dl_jax.reports import report_classification
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def main(config: Config) -> None:
     train = data["train"]
 
     model = mlp(
-        train.example_shape, config.widths, train.num_classes, dropout_rate=config.dropout_rate
+        train.image_shape, config.widths, train.num_classes, dropout_rate=config.dropout_rate
     )
     model = with_compute_dtype(model, config.compute_dtype)
     model = with_preprocessing(model, standardize(*image_statistics(train)))

@@ -11,11 +11,13 @@ from functools import partial
 
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_choice, check_range
-from dl_jax.functional import cross_entropy, random_shift, standardize
+from dl_jax.functional import cross_entropy, random_crop
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import cnn, with_compute_dtype, with_preprocessing
+from dl_jax.models import cnn, standardize, with_compute_dtype, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report_classification
+from dl_jax.reports import report_classification
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ def main(config: Config) -> None:
     train = data["train"]
 
     model = cnn(
-        train.example_shape, [config.filters], train.num_classes, dropout_rate=config.dropout_rate
+        train.image_shape, [config.filters], train.num_classes, dropout_rate=config.dropout_rate
     )
     model = with_compute_dtype(model, config.compute_dtype)
     model = with_preprocessing(model, standardize(*image_statistics(train)))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
-    augment = partial(random_shift, pixels=config.shift) if config.shift else None
+    augment = partial(random_crop, pixels=config.shift) if config.shift else None
     learner = over_seeds(supervised(model, cross_entropy, optimizer, augment=augment), config.seeds)
 
     run = open_run("mnist_cnn", config, config.run)

@@ -1,7 +1,7 @@
 """MNIST with a multi-layer perceptron: one hidden layer, or more with `--depth`.
 
 Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
-overfitting", section 6.1.1, for the data and the regulariser.
+overfitting", section 6.1.1, for the data and the regularizer.
 Command: python -m experiments.vision.mnist_mlp --seeds 3
 Known: 0.9850 ± 0.0003 over 3 seeds, trained together in 44 s on 2 cores of an AMD EPYC.
 """
@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from dl_jax.data import image_statistics, load_splits
 from dl_jax.errors import check_choice, check_range
-from dl_jax.functional import cross_entropy, standardize
+from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import mlp, with_compute_dtype, with_preprocessing
+from dl_jax.models import mlp, standardize, with_compute_dtype, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.training import FitConfig, RunOptions, fit, launch, open_run, report_classification
+from dl_jax.reports import report_classification
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def main(config: Config) -> None:
     train = data["train"]
 
     widths = (config.width,) * config.depth
-    model = mlp(train.example_shape, widths, train.num_classes, dropout_rate=config.dropout_rate)
+    model = mlp(train.image_shape, widths, train.num_classes, dropout_rate=config.dropout_rate)
     model = with_compute_dtype(model, config.compute_dtype)
     model = with_preprocessing(model, standardize(*image_statistics(train)))
     optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))

@@ -8,7 +8,7 @@ import pytest
 
 from dl_jax import backprop, functional
 from dl_jax.backprop import chain, mean_loss
-from dl_jax.learners import by_hand, over_seeds, supervised
+from dl_jax.learners import manual_backprop, over_seeds, supervised
 from dl_jax.models import cnn, mlp
 from tests.learners.problem import CLASSES, SHAPE, close, make_batch, train
 
@@ -71,7 +71,7 @@ def test_the_gradient_of_the_input_comes_out_at_the_other_end():
 def test_training_by_hand_is_training_with_jax(network, model):
     """The same learner in all but where its gradients come from; also for several seeds."""
     optimizer = optax.adam(1e-2)
-    ours = by_hand(model.init, network, backprop.cross_entropy(), optimizer)
+    ours = manual_backprop(model.init, network, backprop.cross_entropy(), optimizer)
     theirs = supervised(model, functional.cross_entropy, optimizer)
     batches = [make_batch(seed=i, runs=(2,)) for i in range(5)]
     results = []
@@ -90,7 +90,7 @@ def test_no_automatic_differentiation_takes_part(monkeypatch: pytest.MonkeyPatch
     for function in ("grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose"):
         monkeypatch.setattr(jax, function, forbidden)
     network, model = NETWORKS[name]
-    learner = by_hand(model.init, network, backprop.cross_entropy(), optax.sgd(0.5))
+    learner = manual_backprop(model.init, network, backprop.cross_entropy(), optax.sgd(0.5))
     state, batch = learner.init(jax.random.key(0)), make_batch(64)
     step = jax.jit(learner.train_step)
     for _ in range(steps):

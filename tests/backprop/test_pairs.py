@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from dl_jax import backprop, functional
-from dl_jax.backprop import Pair, differentiable
+from dl_jax.backprop import Op, differentiable
 
 RNG = np.random.default_rng(0)
 
@@ -157,13 +157,13 @@ def close(actual, expected):
 
 
 @each
-def test_the_function_is_that_of_the_library(pair: Pair, reference, operands):
+def test_the_function_is_that_of_the_library(pair: Op, reference, operands):
     operands = in_double(operands)
     close(pair.forward(*operands)[0], reference(*operands))
 
 
 @each
-def test_the_derivative_is_that_of_jax(pair: Pair, reference, operands):
+def test_the_derivative_is_that_of_jax(pair: Op, reference, operands):
     operands = in_double(operands)
     y, residuals = pair.forward(*operands)
     g = cotangent_like(y)
@@ -182,7 +182,7 @@ def test_the_derivative_is_that_of_jax(pair: Pair, reference, operands):
 
 
 @each
-def test_it_is_what_custom_vjp_takes(pair: Pair, reference, operands):
+def test_it_is_what_custom_vjp_takes(pair: Op, reference, operands):
     """JAX differentiates the function with the pair's own backward pass, also compiled."""
     operands = in_double(operands)
     function = differentiable(pair)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.preprocessing import KBinsDiscretizer
 
-from dl_jax.data import equal_count_edges, equal_width_edges, to_bins
+from dl_jax.data import digitize, quantile_edges, uniform_edges
 from dl_jax.errors import UsageError
 
 # Of a grid: scikit-learn merges edges that lie closer together than 1e-8.
@@ -15,10 +15,10 @@ grid = st.integers(-8000, 8000).map(lambda number: number / 8)
 values = arrays(np.float64, st.integers(20, 60), elements=grid, unique=True)
 
 
-@pytest.mark.parametrize("find", [equal_count_edges, equal_width_edges])
+@pytest.mark.parametrize("find", [quantile_edges, uniform_edges])
 @given(values, st.integers(2, 9))
 def test_against_scikit_learn(find, values, bins: int):
-    strategy = "quantile" if find is equal_count_edges else "uniform"
+    strategy = "quantile" if find is quantile_edges else "uniform"
     options = {"quantile_method": "linear"} if strategy == "quantile" else {}
     reference = KBinsDiscretizer(
         bins, encode="ordinal", strategy=strategy, subsample=None, **options
@@ -30,8 +30,8 @@ def test_against_scikit_learn(find, values, bins: int):
 
 @given(values, st.integers(2, 9))
 def test_equal_counts_differ_by_little(values, bins: int):
-    edges = equal_count_edges(values, bins)
-    counts = np.bincount(to_bins(values, edges), minlength=len(edges) + 1)
+    edges = quantile_edges(values, bins)
+    counts = np.bincount(digitize(values, edges), minlength=len(edges) + 1)
     assert counts.sum() == len(values)
     if len(edges) == bins - 1:
         assert counts.max() - counts.min() <= 2
@@ -39,13 +39,13 @@ def test_equal_counts_differ_by_little(values, bins: int):
 
 def test_repeated_values_share_an_interval():
     values = np.array([0.0] * 50 + [1.0, 2.0, 3.0, 4.0])
-    edges = equal_count_edges(values, 10)
-    labels = to_bins(values, edges)
+    edges = quantile_edges(values, 10)
+    labels = digitize(values, edges)
     assert len(set(labels[:50].tolist())) == 1
     assert labels.min() == 0  # no interval lies below all values
 
 
-@pytest.mark.parametrize("find", [equal_count_edges, equal_width_edges])
+@pytest.mark.parametrize("find", [quantile_edges, uniform_edges])
 def test_what_cannot_be_cut(find):
     with pytest.raises(UsageError, match="bins is 1, expected at least 2"):
         find(np.arange(5.0), 1)

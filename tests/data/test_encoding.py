@@ -85,14 +85,14 @@ def test_splits_are_disjoint_and_complete():
 
 
 def test_each_row_keeps_its_target():
-    """And is standardised by the training split alone."""
+    """And is standardized by the training split alone."""
     columns = table()
     data = table_splits(columns, "y")
     ids = {split: 2 * dataset.arrays["target"] for split, dataset in data.items()}
     mean, deviation = ids["train"].mean(), ids["train"].std()
     for split, dataset in data.items():
-        standardised = dataset.arrays["features"][:, 0]
-        np.testing.assert_allclose(standardised * deviation + mean, ids[split], atol=1e-4)
+        standardized = dataset.arrays["features"][:, 0]
+        np.testing.assert_allclose(standardized * deviation + mean, ids[split], atol=1e-4)
     np.testing.assert_allclose(data["train"].arrays["features"][:, 0].mean(), 0, atol=1e-6)
 
 

@@ -39,7 +39,7 @@ def test_a_prepared_dataset_is_read_exactly(tmp_path: Path):
     np.testing.assert_array_equal(test.arrays["label"], written["test"]["label"])
     assert test.arrays["image"].dtype == np.uint8
     assert test.num_classes == 3
-    assert test.example_shape == (6, 5, 1)
+    assert test.image_shape == (6, 5, 1)
 
 
 def test_held_out_examples_are_training_examples_that_training_does_not_see(tmp_path: Path):
@@ -99,7 +99,7 @@ def test_images_that_differ_in_size_need_a_size(tmp_path: Path):
     with pytest.raises(UsageError, match="differ in size: say with image_size"):
         load("tiny_images", "test", tmp_path, cache_dir=tmp_path / "cache")
     scaled = load("tiny_images", "test", tmp_path, image_size=(8, 8), cache_dir=tmp_path / "c")
-    assert scaled.example_shape == (8, 8, 1)
+    assert scaled.image_shape == (8, 8, 1)
 
 
 def test_large_sets_are_indexed_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -108,7 +108,7 @@ def test_large_sets_are_indexed_where_they_lie(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(dataset_module, "RESIDENT_BYTES", 10)
     large = load("tiny_images", "train", tmp_path, cache_dir=tmp_path / "cache")
     assert isinstance(small.arrays["image"], np.ndarray)
-    assert isinstance(large.arrays["image"], dataset_module.Rows)
+    assert isinstance(large.arrays["image"], dataset_module.LazyRows)
     indices = np.array([[3, 1], [0, 3]])
     for name in ("image", "label"):
         np.testing.assert_array_equal(large.batch(indices)[name], small.batch(indices)[name])

@@ -26,8 +26,8 @@ def test_splits_are_drawn_anew_from_the_same_problem(name):
     data = toy_splits(name, 500)
     train, test = data["train"].arrays, data["test"].arrays
     assert not set(map(bytes, train["point"])) & set(map(bytes, test["point"]))
-    neighbours = KNeighborsClassifier(5).fit(train["point"], train["label"])
-    assert neighbours.score(test["point"], test["label"]) > 0.95
+    neighbors = KNeighborsClassifier(5).fit(train["point"], train["label"])
+    assert neighbors.score(test["point"], test["label"]) > 0.95
     other = toy(name, "train", 500, seed=1)
     assert not np.array_equal(other.arrays["point"], train["point"])
 

@@ -19,7 +19,7 @@ from dl_jax.evaluation import (
 
 
 @st.composite
-def labelled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
+def labeled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
     """Labels, predictions and the number of classes, some of which may never occur."""
     classes = draw(st.integers(2, 6))  # of one class scikit-learn warns
     count = draw(st.integers(1, 40))
@@ -28,14 +28,14 @@ def labelled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
     return draw(indices), draw(indices), classes
 
 
-@given(labelled())
+@given(labeled())
 def test_confusion_matrix_is_scikit_learns(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     labels, predictions, classes = case
     expected = sklearn_metrics.confusion_matrix(labels, predictions, labels=range(classes))
     np.testing.assert_array_equal(confusion_matrix(labels, predictions, classes), expected)
 
 
-@given(labelled())
+@given(labeled())
 def test_precision_recall_is_scikit_learns(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     labels, predictions, classes = case
     expected = sklearn_metrics.precision_recall_fscore_support(
@@ -46,7 +46,7 @@ def test_precision_recall_is_scikit_learns(case: tuple[np.ndarray, np.ndarray, i
         np.testing.assert_allclose(mine, theirs, rtol=1e-12)
 
 
-@given(labelled())
+@given(labeled())
 def test_accuracy_is_scikit_learns_for_each_run(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     labels, predictions, classes = case
     scores = np.stack([np.eye(classes)[predictions], np.eye(classes)[labels]])

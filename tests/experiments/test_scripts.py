@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dl_jax.huge_pages import restart_with_huge_pages
-from dl_jax.training.launch import parse
+from dl_jax.runs.launch import parse
 
 SCRIPTS = {
     "quickstart": ("--model", "cnn"),
@@ -43,7 +43,7 @@ def test_it_runs_from_start_to_figures(tmp_path: Path, script: str, options: tup
     assert result.returncode == 0, result.stderr
     assert "test accuracy" in result.stdout
     record = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert len(record["test"]["accuracy"]["runs"]) == 2
+    assert len(record["test"]["accuracy"]["values"]) == 2
     assert record["steps"] == 6
     drawn = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
     assert drawn == FIGURES

@@ -131,14 +131,14 @@ def test_drop_norm_is_layer_norm_of_the_survivors(batch, features, rate):
     x = normal(0, *batch, features)
     ones, zeros = jnp.ones(features), jnp.zeros(features)
     y = drop_norm(x, ones, zeros, rate=rate, train=True, key=jax.random.key(0))
-    for row, normalised in zip(
+    for row, normalized in zip(
         np.reshape(x, (-1, features)), np.reshape(y, (-1, features)), strict=True
     ):
-        alive = normalised != 0
+        alive = normalized != 0
         if alive.sum() < 2:  # one alone is its own mean, and cannot be told from a dropped one
             continue
         expected = (row[alive] - row[alive].mean()) / np.sqrt(row[alive].var() + 1e-6)
-        np.testing.assert_allclose(normalised[alive], expected, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(normalized[alive], expected, rtol=1e-3, atol=1e-3)
 
 
 @few

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dl_jax.functional import random_flip, random_shift
+from dl_jax.functional import random_crop, random_horizontal_flip
 
 COUNT, HEIGHT, WIDTH = 400, 4, 5
 
@@ -37,7 +37,7 @@ def shifted(image, rows, columns):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_flip_mirrors_half_of_the_images(dtype):
     images = numbered(dtype)
-    flipped = random_flip(images, key=jax.random.key(0))
+    flipped = random_horizontal_flip(images, key=jax.random.key(0))
     assert (flipped.dtype, flipped.shape) == (images.dtype, images.shape)
     same = (np.asarray(flipped) == np.asarray(images)).all((1, 2, 3))
     mirrored = (np.asarray(flipped) == np.asarray(images)[:, :, ::-1]).all((1, 2, 3))
@@ -49,7 +49,7 @@ def test_flip_mirrors_half_of_the_images(dtype):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_shift_makes_all_moves_in_range_and_no_other(pixels, dtype):
     images = numbered(dtype)
-    moved = random_shift(images, pixels, key=jax.random.key(0))
+    moved = random_crop(images, pixels, key=jax.random.key(0))
     assert (moved.dtype, moved.shape) == (images.dtype, images.shape)
     offsets = range(-pixels, pixels + 1)
     allowed = {
@@ -65,18 +65,18 @@ def test_shift_makes_all_moves_in_range_and_no_other(pixels, dtype):
 
 def test_shift_by_nothing_is_nothing():
     images = numbered()
-    np.testing.assert_array_equal(random_shift(images, 0, key=jax.random.key(0)), images)
+    np.testing.assert_array_equal(random_crop(images, 0, key=jax.random.key(0)), images)
 
 
 def test_shift_by_more_than_the_image_may_leave_it_empty():
-    moved = random_shift(numbered(), 9, key=jax.random.key(0))
+    moved = random_crop(numbered(), 9, key=jax.random.key(0))
     assert (moved == 0).all((1, 2, 3)).any()
     assert not (moved == 0).all()
 
 
 AUGMENTATIONS = {
-    "flip": random_flip,
-    "shift": lambda images, *, key: random_shift(images, 2, key=key),
+    "flip": random_horizontal_flip,
+    "shift": lambda images, *, key: random_crop(images, 2, key=key),
 }
 
 

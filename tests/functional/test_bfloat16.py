@@ -37,8 +37,8 @@ from dl_jax.functional import (
     lstm_cell,
     max_pool,
     multi_head_attention,
-    random_flip,
-    random_shift,
+    random_crop,
+    random_horizontal_flip,
     relu,
     reset_rnn_cell,
     rms_norm,
@@ -139,8 +139,8 @@ OPERATIONS = {
     "broadcast_tensors": (
         lambda *a: jnp.multiply(*broadcast_tensors(*a)), (ROWS[:, :1], ROWS[:1]), HALF,
     ),
-    "random_flip": (lambda x: random_flip(x, key=KEY), (IMAGES,), HALF),
-    "random_shift": (lambda x: random_shift(x, 1, key=KEY), (IMAGES,), HALF),
+    "random_horizontal_flip": (lambda x: random_horizontal_flip(x, key=KEY), (IMAGES,), HALF),
+    "random_crop": (lambda x: random_crop(x, 1, key=KEY), (IMAGES,), HALF),
 }  # fmt: skip
 WITHOUT_HALF = {
     "Activation", "Cell", "Initializer",  # types

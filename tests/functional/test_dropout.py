@@ -22,7 +22,7 @@ def test_rate_and_expectation(rate):
 
 
 def test_elements_are_dropped_independently():
-    """Neighbours along either axis drop together as often as chance has it."""
+    """Neighbors along either axis drop together as often as chance has it."""
     dropped = np.asarray(dropout(jnp.ones((300, 300)), 0.3, key=KEY)) == 0
     for a, b in ((dropped[1:], dropped[:-1]), (dropped[:, 1:], dropped[:, :-1])):
         assert abs((a & b).mean() - 0.09) < 0.005

@@ -138,7 +138,7 @@ def test_drop_norm_in_evaluation_is_layer_norm():
 
 
 @pytest.mark.parametrize("shape", [(50, 40), (4, 9, 40)])
-def test_survivors_are_normalised_by_their_own_statistics(shape):
+def test_survivors_are_normalized_by_their_own_statistics(shape):
     x, ones = normal(0, *shape), jnp.ones(40)
     y = np.asarray(drop_norm(x, ones, 0 * ones, rate=0.4, train=True, key=jax.random.key(0)))
     for row, original in zip(y.reshape(-1, 40), np.asarray(x).reshape(-1, 40), strict=True):

@@ -20,7 +20,7 @@ def shapes(model):
     return dict(zip(names, [leaf.shape for leaf in jax.tree.leaves(params)], strict=True))
 
 
-def randomised(params):
+def randomized(params):
     """Random values everywhere: biases of zero would hide a bias left out."""
     rng = np.random.default_rng(0)
     return jax.tree.map(
@@ -62,7 +62,7 @@ def test_takes_the_parameters_of_flax_layers_of_the_same_names(model, reference,
     variables = jax.jit(reference.init)(jax.random.key(0), x)
     ours = jax.eval_shape(model.init, jax.random.key(0))[0]
     assert jax.tree.structure(ours) == jax.tree.structure(variables["params"])
-    params = randomised(variables["params"])
+    params = randomized(variables["params"])
     expected = jax.jit(reference.apply)({"params": params}, x)
     logits = jax.jit(lambda params: model.apply(params, {}, x, train=False)[0])(params)
     np.testing.assert_allclose(logits, expected, atol=1e-5)

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dl_jax.functional import standardize
-from dl_jax.models import Model, mlp, with_compute_dtype, with_preprocessing
+from dl_jax.models import Model, mlp, standardize, with_compute_dtype, with_preprocessing
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 2)).astype(np.uint8)
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from dl_jax.errors import UsageError
-from dl_jax.optim import by_path, freeze, frozen, only
+from dl_jax.optim import by_path, freeze, frozen, path_mask
 from dl_jax.paths import path_names
 
 PARAMS = {
@@ -76,7 +76,7 @@ def test_frozen_parameters_stay_and_have_no_moments(optimizer):
 
 
 def test_decay_reaches_what_only_selects():
-    optimizer = optax.adamw(0.5, weight_decay=0.5, mask=only(".*/kernel"))
+    optimizer = optax.adamw(0.5, weight_decay=0.5, mask=path_mask(".*/kernel"))
     after = moved(step(optimizer, ZEROS))
     assert after == {
         "body/kernel": pytest.approx(0.5 * 0.5 * 2),
@@ -87,7 +87,7 @@ def test_decay_reaches_what_only_selects():
 
 
 def test_only_makes_a_mask():
-    assert only("head/.*")(PARAMS) == {
+    assert path_mask("head/.*")(PARAMS) == {
         "body": {"kernel": False, "bias": False},
         "head": {"kernel": True, "bias": True},
     }
@@ -99,11 +99,11 @@ def test_unmatched_pattern_is_an_error_at_init():
     with pytest.raises(UsageError, match="matches no path"):
         freeze("tail/.*", optax.sgd(1.0)).init(PARAMS)
     with pytest.raises(UsageError, match="matches no path"):
-        optax.adamw(1.0, mask=only(".*/krenel")).init(PARAMS)
+        optax.adamw(1.0, mask=path_mask(".*/krenel")).init(PARAMS)
 
 
 def test_a_pattern_that_is_not_needed_may_match_nothing():
-    assert only(".*/krenel", needed=False)({"head": {"bias": 1}}) == {"head": {"bias": False}}
+    assert path_mask(".*/krenel", strict=False)({"head": {"bias": 1}}) == {"head": {"bias": False}}
 
 
 def test_unmatched_path_is_an_error_at_init():

@@ -15,7 +15,7 @@ from dl_jax.optim import (
     frozen,
     momentum,
     nesterov,
-    only,
+    path_mask,
     rmsprop,
     sgd,
 )
@@ -34,8 +34,8 @@ PAIRS = {
     "adam 0.5": (adam(0.1, b1=0.5, b2=0.9), optax.adam(0.1, b1=0.5, b2=0.9)),
     "adamw": (adamw(0.1, weight_decay=0.1), optax.adamw(0.1, weight_decay=0.1)),
     "adamw on kernels": (
-        adamw(RATE, weight_decay=0.1, mask=only(".*kernel")),
-        optax.adamw(RATE, weight_decay=0.1, mask=only(".*kernel")),
+        adamw(RATE, weight_decay=0.1, mask=path_mask(".*kernel")),
+        optax.adamw(RATE, weight_decay=0.1, mask=path_mask(".*kernel")),
     ),
 }
 each = pytest.mark.parametrize(("ours", "theirs"), PAIRS.values(), ids=PAIRS)

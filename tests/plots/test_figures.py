@@ -54,7 +54,7 @@ def assert_inside(figure: Figure, texts: list) -> None:
 # confusion_matrix
 
 
-def test_confusion_prints_counts_and_colours_shares() -> None:
+def test_confusion_prints_counts_and_colors_shares() -> None:
     counts = np.array([[3, 1], [0, 0]])
     axes = confusion_matrix(counts, ("cat", "dog")).axes[0]
     printed = {t.get_position(): t.get_text() for t in axes.texts}
@@ -75,7 +75,7 @@ def test_long_class_names_fit() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == list(FASHION)
 
 
-def test_many_classes_have_colours_without_counts() -> None:
+def test_many_classes_have_colors_without_counts() -> None:
     names = tuple(f"class number {i}" for i in range(40))
     figure = confusion_matrix(np.eye(40, dtype=int), names)
     axes = figure.axes[0]
@@ -97,7 +97,7 @@ def test_confusion_needs_a_row_per_class() -> None:
 
 
 def graded(count: int = 4, size: int = 8, channels: int = 1) -> np.ndarray:
-    """Image `i` is grey of level `i`."""
+    """Image `i` is gray of level `i`."""
     levels = np.arange(count, dtype=np.uint8)[:, None, None, None]
     return np.broadcast_to(levels, (count, size, size, channels)).copy()
 
@@ -153,7 +153,7 @@ def test_images_of_numbers_are_on_the_scale_from_0_to_1() -> None:
     images = graded().astype(np.float32) / 255
     figure = prediction_grid(images, LABELS, PROBABILITIES, PETS)
     assert tiles(figure)[0].images[0].get_clim() == (0, 1)
-    with pytest.raises(ValueError, match="give them as they are before normalisation"):
+    with pytest.raises(ValueError, match="give them as they are before normalization"):
         prediction_grid(images - 0.5, LABELS, PROBABILITIES, PETS)
 
 

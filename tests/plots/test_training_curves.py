@@ -119,7 +119,7 @@ def test_metrics_can_be_chosen_ordered_and_put_on_a_log_axis() -> None:
     assert len(training_curves(SEVERAL, metrics=["loss"]).axes) == 1
 
 
-def test_splits_differ_by_more_than_colour() -> None:
+def test_splits_differ_by_more_than_color() -> None:
     lines = panel(training_curves(SEVERAL), "loss").get_lines()
     assert len({line.get_linestyle() for line in lines}) == 2
 

@@ -17,7 +17,7 @@ from dl_jax.learners import (
     sharded,
 )
 from dl_jax.training import fit, make_evaluate
-from dl_jax.training.advance import prefers_rolled_loop
+from dl_jax.training.chunk import prefers_compiled_loop
 from tests.training.tiny import (
     assert_same_bits,
     tiny_config,
@@ -77,7 +77,7 @@ def test_on_cpu_only_convolutions_are_kept_out_of_loops():
     data = tiny_data()["train"].batch(np.arange(8))
     for kind, rolled in (("mlp", True), ("cnn", False)):
         learner = tiny_learner(kind)
-        assert prefers_rolled_loop(learner, learner.init(jax.random.key(0)), data) is rolled
+        assert prefers_compiled_loop(learner, learner.init(jax.random.key(0)), data) is rolled
 
 
 def test_several_seeds_are_the_single_runs(tmp_path: Path):
@@ -146,7 +146,7 @@ def test_the_best_parameters_are_kept_run_by_run(tmp_path: Path):
     assert len(set(fitted.best_step.tolist())) > 1  # else this shows nothing of the kind
 
 
-def test_a_loss_is_minimised(tmp_path: Path):
+def test_a_loss_is_minimized(tmp_path: Path):
     config = tiny_config(monitor="loss", evaluate_every=2)
     fitted = fit(tiny_learner(rate=0.1), tiny_data(), config, tiny_run(tmp_path))
     rows = [row for row in fitted.history if row["split"] == "validation"]
@@ -155,10 +155,10 @@ def test_a_loss_is_minimised(tmp_path: Path):
 
 def test_early_stopping(tmp_path: Path):
     learner = tiny_learner(rate=1e-12)  # nothing improves
-    config = tiny_config(early_stopping=2, evaluate_every=4, epochs=10)
+    config = tiny_config(patience=2, evaluate_every=4, epochs=10)
     fitted = fit(learner, tiny_data(), config, tiny_run(tmp_path))
     assert fitted.state.step == 12  # best at 4, and two evaluations more
-    with pytest.raises(UsageError, match="early_stopping needs a validation set"):
+    with pytest.raises(UsageError, match="patience needs a validation set"):
         fit(learner, {"train": tiny_data()["train"]}, config, tiny_run(tmp_path / "b"))
 
 

@@ -16,7 +16,7 @@ from dl_jax.training import FitConfig
         ({"batch_size": -1}, "batch_size is -1, expected at least 1"),
         ({"log_every": 0}, "log_every is 0, expected at least 1"),
         ({"seed": -1}, "seed is -1, expected at least 0"),
-        ({"early_stopping": -2}, "early_stopping is -2"),
+        ({"patience": -2}, "patience is -2"),
     ],
 )
 def test_fit(change: dict, message: str):

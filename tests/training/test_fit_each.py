@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dl_jax.errors import UsageError
-from dl_jax.training import Interrupted, fit_each, logged, open_run
-from dl_jax.training.run_directory import RunOptions
+from dl_jax.runs import Interrupted, open_run
+from dl_jax.runs.run import RunOptions
+from dl_jax.training import fit_each, metric_curve
 from experiments.quickstart import Config
 from tests.training.tiny import assert_same_bits, tiny_config, tiny_data, tiny_learner
 
@@ -29,7 +30,7 @@ def test_each_is_trained_in_a_folder_of_its_own(tmp_path: Path):
     fitted = fit_each(learners(), tiny_data(), config, run)
     assert (run.directory / "with_rate_0_01" / "metrics.jsonl").is_file()
     assert (run.directory / "faster" / "metrics.jsonl").is_file()
-    steps, losses = logged(fitted["faster"], "loss", "validation")
+    steps, losses = metric_curve(fitted["faster"], "loss", "validation")
     assert steps.tolist() == [8, 16, 24]
     assert losses.shape == (2, 3)
 
@@ -45,7 +46,7 @@ def test_stopped_in_one_it_goes_on_from_there(
     whole = fit_each(learners(), tiny_data(), config, run)
 
     module = importlib.import_module("dl_jax.training.fit")
-    original, begun = module.make_advance, []
+    original, begun = module.make_train_chunk, []
 
     def signalling(*arguments, **options):
         advance = original(*arguments, **options)
@@ -62,7 +63,7 @@ def test_stopped_in_one_it_goes_on_from_there(
 
     run, config = opened(tmp_path / "stopped")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "make_advance", signalling)
+        patch.setattr(module, "make_train_chunk", signalling)
         with pytest.raises(Interrupted) as end:
             fit_each(learners(), tiny_data(), config, run)
     assert f"--out {tmp_path / 'stopped'} --name run --resume" in str(end.value)

@@ -13,10 +13,11 @@ import pytest
 
 from dl_jax.errors import RunError
 from dl_jax.learners import Learner
-from dl_jax.training import Interrupted, fit
-from dl_jax.training.checkpoints import Checkpoints
+from dl_jax.runs import Interrupted
+from dl_jax.runs.checkpoints import Checkpoints
+from dl_jax.runs.interruption import Interruption
+from dl_jax.training import fit
 from dl_jax.training.evaluate import make_evaluate
-from dl_jax.training.interruption import Interruption
 from tests.training.tiny import (
     assert_same_bits,
     tiny_config,
@@ -156,7 +157,7 @@ def test_a_signal_that_cannot_be_answered_with_a_checkpoint_says_so(
 
 OUTSIDE = """
 import os, signal, sys
-from dl_jax.training import launch
+from dl_jax.runs import launch
 from experiments import quickstart
 number = getattr(signal, sys.argv.pop())
 launch(quickstart.Config, lambda config: os.kill(os.getpid(), number))
@@ -186,7 +187,7 @@ def test_a_second_signal_at_once_is_the_same_signal():
 def test_nothing_is_done_or_logged_twice(tmp_path: Path, monkeypatch, step: int):
     """A signal may come at any moment: before a stretch begins, too."""
     module = importlib.import_module("dl_jax.training.fit")
-    original = module.make_advance
+    original = module.make_train_chunk
 
     def signalling(*arguments, **options):
         advance = original(*arguments, **options)
@@ -198,7 +199,7 @@ def test_nothing_is_done_or_logged_twice(tmp_path: Path, monkeypatch, step: int)
 
         return both
 
-    monkeypatch.setattr(module, "make_advance", signalling)
+    monkeypatch.setattr(module, "make_train_chunk", signalling)
     run = tiny_run(tmp_path)
     config = tiny_config(log_every=1, evaluate_every=4)
     with pytest.raises(Interrupted, match=f"saved at step {step}; go on"):

@@ -7,10 +7,11 @@ import numpy as np
 import optax
 
 from dl_jax.data import Dataset, load
-from dl_jax.functional import cross_entropy, standardize
+from dl_jax.functional import cross_entropy
 from dl_jax.learners import Learner, over_seeds, supervised
-from dl_jax.models import cnn, mlp, with_preprocessing
-from dl_jax.training import FitConfig, Run
+from dl_jax.models import cnn, mlp, standardize, with_preprocessing
+from dl_jax.runs import Run
+from dl_jax.training import FitConfig
 
 NORMALIZE = standardize(np.array([0.3], np.float32), np.array([0.4], np.float32))
 

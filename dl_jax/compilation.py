@@ -1,12 +1,13 @@
-"""The one place that compiles: `jax.jit` with what the platform needs to be fast."""
+"""`jax.jit` with the compiler options that the platform needs to be fast."""
 
 import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jax
+
+from dl_jax.folders import cache_folder
 
 # On CPU, XLA sends convolutions to a slow fusion by default; with this they go to Eigen, up to five
 # times faster in the gradient of the kernel. Experimental in XLA, and unknown to some versions.
@@ -34,9 +35,8 @@ def _platform_options() -> dict[str, str] | None:
 def keep_compiled_programs() -> None:
     """Keep compiled programs on disk, so that the next start of a script need not compile again.
 
-    `$JAX_COMPILATION_CACHE_DIR` has precedence over the user's cache folder.
+    `$JAX_COMPILATION_CACHE_DIR` has precedence over `cache_folder()`.
     """
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "dl_jax" / "compiled"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

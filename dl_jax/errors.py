@@ -1,7 +1,11 @@
 """What a user did wrong and what went wrong in a run, each said in one sentence."""
 
 import difflib
+import operator
 from collections.abc import Iterable
+
+MAX_INTEGER = 2**31 - 1
+"""Largest number of steps, examples or units: what an int32 holds."""
 
 
 class UsageError(Exception):
@@ -47,7 +51,7 @@ def check_range(
     exclusive_low: bool = False,
     exclusive_high: bool = False,
 ) -> None:
-    """Nothing if `value` lies between `low` and `high`; NaN lies nowhere.
+    """Raise unless `low <= value <= high` (NaN fails).
 
     Raises:
         UsageError: names the field, the value and the interval that is accepted.
@@ -61,3 +65,18 @@ def check_range(
         if high is not None:
             bounds.append(f"{'less than' if exclusive_high else 'at most'} {high}")
         raise UsageError(f"{field} is {value}, expected {' and '.join(bounds)}")
+
+
+def check_integer(
+    field: str, value: int, *, low: int | None = None, high: int | None = MAX_INTEGER
+) -> None:
+    """Raise unless `value` is an integer with `low <= value <= high`.
+
+    Raises:
+        UsageError: names the field, the value and what is accepted.
+    """
+    try:
+        operator.index(value)
+    except TypeError as error:
+        raise UsageError(f"{field} is {value!r}, expected an integer") from error
+    check_range(field, value, low=low, high=high)

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from dl_jax import plots
 from dl_jax.data import Dataset
 from dl_jax.learners import Learner
+from dl_jax.manifest import write_atomically
 from dl_jax.runs.command import portable_command
-from dl_jax.runs.run import Run, write_atomically
+from dl_jax.runs.run import Run
 from dl_jax.training.evaluate import make_evaluate
 from dl_jax.training.fit import Fitted
 from dl_jax.training.fit_config import FitConfig

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 import shutil
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dl_jax.errors import RunError, UsageError
+from dl_jax.manifest import write_atomically
 from dl_jax.runs.command import portable_command, resume_command
 from dl_jax.runs.configuration import differences
 from dl_jax.runs.environment import describe_environment
@@ -262,13 +262,6 @@ def _summary_writer() -> Any:
             "--tensorboard needs tensorboardX: pip install -e '.[tensorboard]'"
         ) from error
     return SummaryWriter
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never a part."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)
 
 
 def _make_directory(out: Path, experiment: str, options: RunOptions) -> Path:

@@ -1,7 +1,7 @@
 """Folders that can be verified: a manifest with the digest of every file, and what the folder is.
 
-Data caches and checkpoints are such folders. A flipped byte, a lost file, a folder that took another
-one's place: the manifest tells, before anything of it is used.
+Data caches and checkpoints are such folders. A flipped byte, a lost file, a folder that took the
+place of another: the manifest tells, before anything of it is used.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The order in which training visits examples, as a function of the seed and the step alone."""
+"""The order in which training visits examples: a function of the seed and the step."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,29 +7,34 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from dl_jax.errors import UsageError
+from dl_jax.errors import UsageError, check_integer
 
 
 @dataclass(frozen=True)
 class BatchOrder:
-    """Shuffled batches without a state: the batch of a step can be asked for in any order.
+    """Shuffled batches as a pure function of the step: batches can be asked for in any order.
 
-    Each epoch is a permutation of its own, cut into full batches; what is left over at its end is
-    skipped, other examples in each epoch. Each of several runs has permutations of its own.
+    Each epoch is a new permutation, cut into full batches. The remainder is dropped; it holds
+    different examples in each epoch. Each stream has its own permutations.
 
     Attributes:
         num_examples: size of the dataset.
-        batch_size: examples in a batch of one run.
+        batch_size: examples in a batch of one stream.
         seed: of the whole experiment.
-        runs: shape of the runs that train side by side; `()` is one.
+        streams: leading axes of a batch, one for each `over_seeds`; `()` is a single stream.
     """
 
     num_examples: int
     batch_size: int
     seed: int
-    runs: tuple[int, ...] = ()
+    streams: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        check_integer("num_examples", self.num_examples, low=1)
+        check_integer("seed", self.seed, low=0, high=None)
+        check_integer("batch_size", self.batch_size, high=None)
+        for size in self.streams:
+            check_integer("the size of a stream axis", size, low=1)
         if not 1 <= self.batch_size <= self.num_examples:
             raise UsageError(
                 f"batch_size is {self.batch_size}, expected at least 1 and at most the "
@@ -42,11 +47,11 @@ class BatchOrder:
         return self.num_examples // self.batch_size
 
     def epoch(self, epoch: int) -> NDArray[np.int32]:
-        """Indices of all batches of one epoch, `[steps, *runs, batch]`."""
+        """Indices of all batches of one epoch, `[steps, *streams, batch]`."""
         return _epoch(self, epoch)
 
     def batch(self, step: int) -> NDArray[np.int32]:
-        """Indices of the batch of one step, `[*runs, batch]`."""
+        """Indices of the batch of one step, `[*streams, batch]`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         return self.epoch(epoch)[position]
 
@@ -55,8 +60,8 @@ class BatchOrder:
 def _epoch(order: BatchOrder, epoch: int) -> NDArray[np.int32]:
     steps, used = order.steps_per_epoch, order.steps_per_epoch * order.batch_size
     permutations = [
-        np.random.default_rng([order.seed, run, epoch]).permutation(order.num_examples)[:used]
-        for run in range(prod(order.runs))
+        np.random.default_rng([order.seed, stream, epoch]).permutation(order.num_examples)[:used]
+        for stream in range(prod(order.streams))
     ]
-    indices = np.stack(permutations).reshape(*order.runs, steps, order.batch_size)
+    indices = np.stack(permutations).reshape(*order.streams, steps, order.batch_size)
     return np.moveaxis(indices, -2, 0).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Training batches of a dataset too large for the device, prepared ahead by grain."""
+"""Training batches of a dataset too large for the device, prefetched by grain."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,9 @@ from dl_jax.data.order import BatchOrder
 def stream(
     dataset: Dataset, order: BatchOrder, start: int, stop: int, *, num_threads: int = 2
 ) -> Iterator[dict[str, NDArray]]:
-    """The batches of steps `start` to `stop - 1`, gathered by threads while others are used.
+    """The batches of steps `start` to `stop - 1`, prefetched by threads.
 
-    The batch of a step is the one that a resident dataset gathers at that step: both ask the same
-    `order`.
+    They are the batches that a dataset on the device gathers at these steps: both use `order`.
     """
     steps = grain.MapDataset.range(start, stop)
     batches = steps.map(lambda step: dataset.batch(order.batch(int(step))))

@@ -44,8 +44,6 @@ def test_nested_streams_are_flat_ones_reshaped():
     [
         ((10, 0, 0), "batch_size is 0, expected .* the 10 examples"),
         ((10, 11, 0), "batch_size is 11, expected .* the 10 examples"),
-        ((10, 2.5, 0), "batch_size is 2.5, expected an integer"),
-        ((10.0, 2, 0), "num_examples is 10.0, expected an integer"),
         ((0, 1, 0), "num_examples is 0, expected at least 1"),
         ((10, 2, -1), "seed is -1, expected at least 0"),
         ((10, 2, 0, (2, 0)), "the size of a stream axis is 0, expected at least 1"),

@@ -40,3 +40,28 @@ def keep_compiled_programs() -> None:
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def holds_convolution(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether a convolution is among the operations of `function(*arguments)`.
+
+    Args:
+        function: is traced, not computed.
+        arguments: arrays, or their shapes and types (`jax.ShapeDtypeStruct`).
+    """
+    return _is_among("conv_general_dilated", jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _is_among(primitive: str, jaxpr: Any) -> bool:
+    """Whether a primitive occurs in a jaxpr, or in one that its equations call."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == primitive:
+            return True
+        for leaf in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
+            if _is_jaxpr(leaf) and _is_among(primitive, getattr(leaf, "jaxpr", leaf)):
+                return True
+    return False
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns")

@@ -10,13 +10,15 @@ from matplotlib.figure import Figure
 
 from dl_jax import plots
 from dl_jax.data import Dataset
+from dl_jax.errors import RunError, UsageError
 from dl_jax.learners import Learner
 from dl_jax.manifest import write_atomically
+from dl_jax.reports.data import data_figure
+from dl_jax.reports.numbers import format_mean_std, mean_and_std
+from dl_jax.runs import Run
 from dl_jax.runs.command import portable_command
-from dl_jax.runs.run import Run
-from dl_jax.training.evaluate import make_evaluate
-from dl_jax.training.fit import Fitted
-from dl_jax.training.fit_config import FitConfig
+from dl_jax.training import FitConfig, Fitted, make_evaluate
+from dl_jax.training.best import NEVER
 
 Figures = Mapping[str, Callable[[], Figure]]
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -29,6 +31,7 @@ def report(
     config: FitConfig,
     run: Run,
     *,
+    targets: str = "label",
     figures: Figures = EMPTY,
     extras: Mapping[str, Any] = EMPTY,
 ) -> dict[str, Any]:
@@ -37,49 +40,61 @@ def report(
     Args:
         learner: that was trained.
         fitted: what `fit` gave; the best parameters are evaluated.
-        data: datasets, of which `test` is used.
+        data: datasets by split, `test` among them.
         config: for the size of evaluation batches.
         run: whose directory is written to.
+        targets: name of the targets, for the figure of the data.
         figures: by file name, functions that draw them: what was measured is written first, and
-            kept if a drawing fails. The training curves are always drawn.
-        extras: whatever else `result.json` should hold.
+            kept if a drawing fails. The figures of the data and of the training are always drawn.
+        extras: further entries of `result.json`.
+
+    Raises:
+        UsageError: there is no test set.
+        RunError: a replica never had a finite evaluation.
     """
+    if "test" not in data:
+        raise UsageError(f"a report needs a test set, and the data has {', '.join(data)}")
+    check_trained(fitted)
     measured = make_evaluate(learner, config.evaluation_batch_size)(fitted.best, data["test"])
-    summary = {
-        "test": {name: mean_and_std(value) for name, value in measured.means().items()},
-        **extras,
-        "best_step": np.ravel(fitted.best_step).tolist(),
-        "steps": int(np.ravel(fitted.state.step)[0]),
+    test = {name: mean_and_std(value) for name, value in measured.means().items()}
+    result = write_result(
+        run,
+        {
+            "test": test,
+            **extras,
+            "best_step": np.ravel(fitted.best_step).tolist(),
+            "steps": int(np.ravel(fitted.state.step)[0]),
+        },
+        fitted.seconds,
+    )
+    always = {
+        "data": data_figure(data, targets),
+        "training_curves": lambda: plots.training_curves(fitted.history),
     }
-    result = write_result(run, summary, fitted.seconds)
-    everything = {"training_curves": lambda: plots.training_curves(fitted.history), **figures}
-    save_figures(run, everything)
-    name = "accuracy" if "accuracy" in result["test"] else "loss"
-    value = result["test"][name]
-    count = len(value["values"])
+    save_figures(run, {**always, **figures})
+    count = int(np.size(fitted.best_step))
+    headline = next((name for name in ("accuracy", "loss", *test) if name in test), None)
+    said = f"test {headline} {format_mean_std(test[headline])}, " if headline else ""
     print(
-        f"test {name} {format_mean_std(value)} ({count} run{'s' if count > 1 else ''}, "
-        f"{fitted.seconds:.0f} s of training); figures and result.json in {run.directory}"
+        f"{said}{count} replica{'s' if count > 1 else ''}, {fitted.seconds:.0f} s of training; "
+        f"figures and result.json in {run.directory}"
     )
     return result
 
 
-def mean_and_std(values: Any) -> dict[str, Any]:
-    """Mean, standard deviation over runs (0 of one), and the values."""
-    values = np.ravel(values)
-    std = values.std(ddof=1) if values.size > 1 else 0.0
-    return {"mean": float(values.mean()), "std": float(std), "values": values.tolist()}
+def check_trained(fitted: Fitted) -> None:
+    """Raise if a replica diverged before its first evaluation: it has no parameters to report.
 
-
-def format_mean_std(summary: Mapping[str, Any], form: str = ".4f") -> str:
-    """What `mean_and_std` gave in words: mean ± deviation, of one run its value alone.
-
-    >>> format_mean_std(mean_and_std([0.5, 0.7])), format_mean_std(mean_and_std([0.5]), ".2f")
-    ('0.6000 ± 0.1414', '0.50')
+    Raises:
+        RunError: says how many did, and what to do.
     """
-    if len(summary["values"]) == 1:
-        return f"{summary['mean']:{form}}"
-    return f"{summary['mean']:{form}} ± {summary['std']:{form}}"
+    lost = np.flatnonzero(np.ravel(fitted.best_step) == NEVER)
+    if len(lost):
+        raise RunError(
+            f"replica {lost[0]} never had a finite evaluation ({len(lost)} of "
+            f"{np.size(fitted.best_step)} did not): lower the learning rate or clip the gradient, "
+            "in a new run"
+        )
 
 
 def write_result(run: Run, summary: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Metrics of a dataset, every example counted once."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from dl_jax.compilation import jit
 from dl_jax.data import Dataset
@@ -10,6 +11,8 @@ from dl_jax.learners import Learner, Metrics, TrainState
 Evaluate = Callable[[TrainState, Dataset], Metrics]
 
 
+# Training, the report and a script's own figures evaluate the same learner: it is compiled once.
+@lru_cache(maxsize=64)
 def make_evaluate(learner: Learner, batch_size: int) -> Evaluate:
     """`evaluate(state, dataset) -> metrics`, compiled once for all datasets of one shape."""
     eval_step = jit(learner.eval_step)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dl_jax.data import BatchOrder
-from dl_jax.errors import check_choice, check_range
+from dl_jax.errors import MAX_INTEGER, UsageError, check_choice, check_integer, check_range
+
+MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -16,28 +18,29 @@ class FitConfig:
     steps: int | None = None
     """Updates; takes the place of `epochs` where given."""
     batch_size: int = 128
-    """Examples in a training batch of one run."""
+    """Examples in a training batch of one replica."""
     evaluation_batch_size: int = 1000
     """Examples in an evaluation batch; changes speed and memory alone."""
     log_every: int = 100
-    """Steps between rows of training metrics."""
+    """Steps between rows of training metrics; a signal is answered at the latest then."""
     evaluate_every: int = 0
     """Steps between evaluations on the validation set; 0 is once an epoch."""
     checkpoint_every: int = 0
     """Steps between checkpoints; 0 is at every evaluation."""
     keep_checkpoints: int = 2
-    """How many of the last checkpoints to keep; each carries the best parameters so far."""
+    """Number of checkpoints to keep, the newest; each holds the best parameters so far too."""
     monitor: str = "accuracy"
-    """Validation metric that chooses the best parameters: `loss` is minimized, any other is
-    maximized."""
+    """Validation metric that chooses the best parameters; equal values are decided by the loss."""
+    monitor_mode: Literal["auto", "min", "max"] = "auto"
+    """Whether the monitored metric is minimized or maximized; auto knows `loss` and `accuracy`."""
     patience: int = 0
-    """Stop after so many evaluations in which no run improved; 0 is never."""
+    """Early-stopping patience in evaluations; 0 disables."""
     stop_on_nonfinite: bool = True
-    """End the run at a loss that is not finite; a sweep, in which some runs may diverge, goes
-    on."""
-    placement: Literal["auto", "resident", "streamed"] = "auto"
+    """End the run at a loss that is not finite; turn it off for a sweep in which some points may
+    diverge."""
+    dataset_on_device: Literal["auto", "always", "never"] = "auto"
     """Hold the training set on the device, or stream it; auto holds it up to 1 GiB."""
-    loop: Literal["auto", "rolled", "single"] = "auto"
+    loop: Literal["auto", "compiled", "python"] = "auto"
     """Run many steps in one compiled loop, or call each from Python; auto does what is faster."""
     seed: int = 0
     """Seed of the initial parameters, of the order of the data and of all random layers."""
@@ -45,32 +48,60 @@ class FitConfig:
     def __post_init__(self) -> None:
         check_range("epochs", self.epochs, low=0, exclusive_low=True, high=1e9)
         if self.steps is not None:
-            check_range("steps", self.steps, low=1)
+            check_integer("steps", self.steps, low=1)
         for name in ("batch_size", "evaluation_batch_size", "log_every", "keep_checkpoints"):
-            check_range(name, getattr(self, name), low=1)
-        for name in ("evaluate_every", "checkpoint_every", "patience", "seed"):
-            check_range(name, getattr(self, name), low=0)
+            check_integer(name, getattr(self, name), low=1)
+        for name in ("evaluate_every", "checkpoint_every", "patience"):
+            check_integer(name, getattr(self, name), low=0)
+        check_integer("seed", self.seed, low=0, high=MAX_SEED)
         for name, options in (
-            ("placement", ("auto", "resident", "streamed")),
-            ("loop", ("auto", "rolled", "single")),
+            ("monitor_mode", ("auto", "min", "max")),
+            ("dataset_on_device", ("auto", "always", "never")),
+            ("loop", ("auto", "compiled", "python")),
         ):
             check_choice(name, getattr(self, name), options)
 
-    def order(self, num_examples: int, runs: tuple[int, ...] = ()) -> BatchOrder:
-        """The order in which so many runs visit so many examples.
+    @property
+    def maximizes(self) -> bool:
+        """Whether larger values of the monitored metric are better.
+
+        Raises:
+            UsageError: the metric is neither the loss nor the accuracy, and the mode is not given.
+        """
+        mode = self.monitor_mode
+        if mode == "auto":
+            mode = {"loss": "min", "accuracy": "max"}.get(self.monitor, mode)
+        if mode == "auto":
+            raise UsageError(
+                f"monitor_mode is auto, expected min or max: say which is better of {self.monitor}"
+            )
+        return mode == "max"
+
+    def order(self, num_examples: int, streams: tuple[int, ...] = ()) -> BatchOrder:
+        """The order in which training visits the examples, for each of a learner's streams.
 
         Raises:
             UsageError: a batch is larger than the set.
         """
-        return BatchOrder(num_examples, self.batch_size, self.seed, runs)
+        return BatchOrder(num_examples, self.batch_size, self.seed, streams)
 
     def updates(self, num_examples: int) -> int:
         """Number of updates of the whole training, as a learning-rate schedule needs it."""
         return self.total_steps(self.order(num_examples).steps_per_epoch)
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Number of updates of the whole training."""
-        return self.steps or max(1, round(self.epochs * steps_per_epoch))
+        """Number of updates of the whole training.
+
+        Raises:
+            UsageError: there are more than an int32 counts.
+        """
+        total = self.steps or max(1, round(self.epochs * steps_per_epoch))
+        if total > MAX_INTEGER:
+            raise UsageError(
+                f"{self.epochs:g} epochs of {steps_per_epoch} steps are {total} steps, expected at "
+                f"most {MAX_INTEGER}"
+            )
+        return total
 
     def next_stop(self, step: int, steps_per_epoch: int) -> int:
         """The next step after `step` at which something is logged, evaluated or saved."""

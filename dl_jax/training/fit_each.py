@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from dl_jax.data import Dataset
 from dl_jax.learners import Learner
-from dl_jax.runs.run import Run
-from dl_jax.training.fit import Fitted, fit
+from dl_jax.runs import Run
+from dl_jax.training.fit import fit
 from dl_jax.training.fit_config import FitConfig
+from dl_jax.training.fitted import Fitted
 
 
 def fit_each(
     learners: Mapping[str, Learner], data: Mapping[str, Dataset], config: FitConfig, run: Run
 ) -> dict[str, Fitted]:
-    """`fit` for one learner after the other, each in a folder of its name within the run's.
+    """`fit` for one learner after the other, each in a folder named after it within the run's.
 
-    A resumed run goes on within the one that was interrupted; those before it are finished, and
-    those after it begin.
+    A resumed run continues the training that was interrupted; those before it are finished, and
+    those after it start.
 
     Args:
         learners: by name.
@@ -30,10 +29,3 @@ def fit_each(
         print(f"-- {name}", flush=True)
         fitted[name] = fit(learner, data, config, run.part(name))
     return fitted
-
-
-def metric_curve(fitted: Fitted, metric: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps `[points]` and values `[runs, points]` of one metric; NaN where not finite."""
-    rows = [row for row in fitted.history if row["split"] == split and metric in row]
-    values = [np.ravel(np.array(row[metric], np.float64)) for row in rows]
-    return np.array([row["step"] for row in rows]), np.stack(values, axis=-1)

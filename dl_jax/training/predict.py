@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeAlias
 
 import jax
 import numpy as np
@@ -13,14 +14,16 @@ from dl_jax.errors import UsageError
 from dl_jax.models import Model
 from dl_jax.types import Params, State
 
+Forward: TypeAlias = Callable[..., Float[Array, "*replicas batch classes"]]
 
-# A model seen before is not traced again; not at import, for compiling looks for the platform.
+
+# A model seen before is not traced again; not at import: compiling looks for the platform.
 @lru_cache(maxsize=16)
-def _forward(model: Model, runs: bool) -> Callable[..., Float[Array, "*runs batch classes"]]:
+def _forward(model: Model, replicas: bool) -> Forward:
     def forward(params: Params, model_state: State, inputs: Array) -> Array:
         return model.apply(params, model_state, inputs, train=False)[0]
 
-    return jit(jax.vmap(forward, in_axes=(0, 0, None)) if runs else forward)
+    return jit(jax.vmap(forward, in_axes=(0, 0, None)) if replicas else forward)
 
 
 def predict(
@@ -30,19 +33,19 @@ def predict(
     dataset: Dataset,
     *,
     batch_size: int = 512,
-    runs: bool = False,
+    replicas: bool = False,
     inputs: str = "image",
-) -> Float[np.ndarray, "*runs examples classes"]:
+) -> Float[np.ndarray, "*replicas examples classes"]:
     """Logits of every example of a dataset, each exactly once, in the dataset's order.
 
     Args:
         model: maps a batch of inputs to logits.
-        params: parameters, with a leading axis of runs if `runs`.
-        model_state: the model's state, with a leading axis of runs if `runs`.
+        params: parameters, with a leading axis of replicas if `replicas`.
+        model_state: the model's state, with a leading axis of replicas if `replicas`.
         dataset: examples to predict.
         batch_size: examples that are in the device's memory at once; the result does not depend
             on it.
-        runs: whether there are several runs; all predict in one program.
+        replicas: whether there are several; all predict in one program.
         inputs: name of the inputs in the dataset.
 
     Raises:
@@ -52,7 +55,7 @@ def predict(
         raise UsageError(f"batch_size is {batch_size}, expected at least 1")
     if len(dataset) == 0:
         raise UsageError(f"the {dataset.split} split of {dataset.name} has no examples to predict")
-    forward = _forward(model, runs)
+    forward = _forward(model, replicas)
     outputs, masks = [], []
     for batch in dataset.evaluation_batches(batch_size):
         outputs.append(forward(params, model_state, batch[inputs]))

@@ -55,16 +55,16 @@ def test_a_network_that_is_not_ours(tmp_path: Path):
         result, directory = report(tmp_path, from_linen(Odd(), (8, 8, 1)))
     assert json.loads((directory / "result.json").read_text()) == result
     assert result["parameters"] == 64 + 4 + 650
-    assert {"training_curves", "confusion_matrix", "predictions"} <= figures(directory)
+    assert {"data", "training_curves", "confusion_matrix", "predictions"} <= figures(directory)
 
 
-def test_one_run_has_no_deviation(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_one_replica_has_no_standard_deviation(tmp_path: Path, capsys: pytest.CaptureFixture):
     result, _ = report(tmp_path, small())
     assert len(result["test"]["accuracy"]["values"]) == 1
     assert "±" not in capsys.readouterr().out.splitlines()[-1]
 
 
-def test_runs_in_two_axes_are_all_reported(tmp_path: Path):
+def test_replicas_in_two_axes_are_all_reported(tmp_path: Path):
     def wrap(learner):
         sweep = over_hyperparameters(
             lambda rate: supervised(small(), cross_entropy, optax.sgd(rate)),
@@ -97,5 +97,5 @@ def test_outputs_that_are_not_finite(tmp_path: Path):
         outputs, state = model.apply(params, state, inputs, train=train, key=key)
         return (outputs if train else outputs * np.float32(np.nan)), state
 
-    with pytest.raises(RunError, match=r"run 0 ended with outputs that are not finite \(1 of 1"):
+    with pytest.raises(RunError, match=r"replica 0 never had a finite evaluation \(1 of 1"):
         report(tmp_path, model._replace(apply=apply))

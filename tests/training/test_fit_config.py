@@ -17,6 +17,13 @@ from dl_jax.training import FitConfig
         ({"log_every": 0}, "log_every is 0, expected at least 1"),
         ({"seed": -1}, "seed is -1, expected at least 0"),
         ({"patience": -2}, "patience is -2"),
+        ({"steps": 2**31}, "steps is 2147483648, .* at most 2147483647"),
+        ({"steps": 1.5}, "steps is 1.5, expected an integer"),
+        ({"batch_size": 1.5}, "batch_size is 1.5, expected an integer"),
+        ({"seed": 0.5}, "seed is 0.5, expected an integer"),
+        ({"seed": 10**30}, "seed is 10{30}, .* at most"),
+        ({"monitor_mode": "most"}, "monitor_mode is 'most', expected one of auto, max, min"),
+        ({"loop": "rolled"}, "loop is 'rolled', expected one of auto, compiled, python"),
     ],
 )
 def test_fit(change: dict, message: str):
@@ -51,3 +58,21 @@ def test_stops_are_the_multiples_of_every_interval():
 def test_epochs_become_steps():
     assert FitConfig(epochs=2.5, batch_size=10).updates(45) == 10
     assert FitConfig(epochs=2.5, steps=3, batch_size=10).updates(45) == 3
+
+
+def test_more_steps_than_a_counter_holds_are_refused():
+    with pytest.raises(UsageError, match="are 4000000000 steps, expected at most 2147483647"):
+        FitConfig(epochs=1e9, batch_size=10).updates(45 + 4)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode", "maximizes"),
+    [
+        ("loss", "auto", False),
+        ("accuracy", "auto", True),
+        ("loss", "max", True),
+        ("x", "min", False),
+    ],
+)
+def test_what_is_monitored_is_minimized_or_maximized(monitor: str, mode, maximizes: bool):
+    assert FitConfig(monitor=monitor, monitor_mode=mode).maximizes is maximizes

@@ -36,16 +36,16 @@ def test_each_is_trained_in_a_folder_of_its_own(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("stretch", "end_of_it"), [(8, 9), (21, 24)], ids=["in the middle", "in the last stretch"]
+    ("chunk", "end_of_it"), [(8, 9), (21, 24)], ids=["in the middle", "in the last chunk"]
 )
-def test_stopped_in_one_it_goes_on_from_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stretch: int, end_of_it: int
+def test_a_run_stopped_in_one_part_resumes_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, end_of_it: int
 ):
     """The command that is printed resumes the whole, not the part."""
     run, config = opened(tmp_path / "whole")
     whole = fit_each(learners(), tiny_data(), config, run)
 
-    module = importlib.import_module("dl_jax.training.fit")
+    module = importlib.import_module("dl_jax.training.session")
     original, begun = module.make_train_chunk, []
 
     def signalling(*arguments, **options):
@@ -54,7 +54,7 @@ def test_stopped_in_one_it_goes_on_from_there(
         first = len(begun) == 1
 
         def both(state, start, stop, asked_to_stop):
-            if first and start == stretch:
+            if first and start == chunk:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return advance(state, start, stop, lambda: False)
             return advance(state, start, stop, asked_to_stop)

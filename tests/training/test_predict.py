@@ -65,7 +65,7 @@ def test_runs_side_by_side_are_the_runs_alone() -> None:
     model, dataset = network(), images(21)
     keys = jax.random.split(jax.random.key(1), 3)
     params, state = jax.vmap(model.init)(keys)
-    together = predict(model, params, state, dataset, batch_size=8, runs=True)
+    together = predict(model, params, state, dataset, batch_size=8, replicas=True)
     assert together.shape == (3, 21, 3)
     for run, key in enumerate(keys):
         alone = predict(model, *model.init(key), dataset, batch_size=8)
@@ -73,14 +73,14 @@ def test_runs_side_by_side_are_the_runs_alone() -> None:
     assert not np.allclose(together[0], together[1])
 
 
-def test_state_is_mapped_with_the_runs() -> None:
+def test_state_is_mapped_with_the_replicas() -> None:
     def apply(params: dict, state: dict, inputs: jax.Array, *, train: bool, key=None) -> tuple:
         return params["scale"] * inputs + state["mean"], state
 
     model = Model(lambda key: ({}, {}), apply)
     dataset = Dataset("ones", "test", {"image": np.ones((5, 2), np.float32)})
     params, state = {"scale": jnp.array([1.0, 2.0])}, {"mean": jnp.array([10.0, 20.0])}
-    logits = predict(model, params, state, dataset, batch_size=2, runs=True)
+    logits = predict(model, params, state, dataset, batch_size=2, replicas=True)
     np.testing.assert_array_equal(logits, np.array([11.0, 22.0])[:, None, None] * np.ones((5, 2)))
 
 

@@ -48,7 +48,7 @@ def nan_from(step: int, learner: Learner) -> Learner:
     return learner._replace(train_step=train_step)
 
 
-@pytest.mark.parametrize("loop", ["rolled", "single"])
+@pytest.mark.parametrize("loop", ["compiled", "python"])
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path, loop: str):
     run = tiny_run(tmp_path)
     message = "not finite at step 10; .* that of step 8 is kept: lower the learning rate"
@@ -58,7 +58,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path, loop
         assert checkpoints.latest == 8
 
 
-def test_a_sweep_goes_on_past_a_run_that_diverged(tmp_path: Path):
+def test_a_sweep_continues_past_a_replica_that_diverged(tmp_path: Path):
     config = tiny_config(stop_on_nonfinite=False)
     fitted = fit(nan_from(10, tiny_learner()), tiny_data(), config, tiny_run(tmp_path))
     assert fitted.state.step == 24
@@ -80,7 +80,7 @@ def test_parameters_that_are_not_finite_are_not_saved(tmp_path: Path):
         assert checkpoints.latest == 8
 
 
-def test_the_run_that_was_first_is_named(tmp_path: Path):
+def test_the_replica_that_failed_first_is_named(tmp_path: Path):
     learner = tiny_learner(seeds=2)
 
     def train_step(state, batch):
@@ -91,11 +91,11 @@ def test_the_run_that_was_first_is_named(tmp_path: Path):
         return state, metrics.replace(sums=sums)
 
     config = tiny_config(log_every=100, evaluate_every=100, checkpoint_every=8)
-    with pytest.raises(RunError, match="loss is not finite at step 10 in run 1"):
+    with pytest.raises(RunError, match="loss is not finite at step 10 in replica 1"):
         fit(learner._replace(train_step=train_step), tiny_data(), config, tiny_run(tmp_path))
 
 
-def test_a_run_that_diverged_is_never_the_best(tmp_path: Path):
+def test_a_replica_that_diverged_is_never_the_best(tmp_path: Path):
     """NaN logits have their maximum somewhere, and are right now and then."""
     learner = tiny_learner(seeds=2)
 
@@ -133,7 +133,9 @@ def test_a_signal_while_evaluating_is_saved_too(tmp_path: Path, monkeypatch: pyt
         return both
 
     with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module("dl_jax.training.fit"), "make_evaluate", signalling)
+        patch.setattr(
+            importlib.import_module("dl_jax.training.session"), "make_evaluate", signalling
+        )
         with pytest.raises(Interrupted, match="stopped by SIGTERM, saved at step 4; go on") as end:
             fit(tiny_learner(), data, config, run)
     assert end.value.exit_code == 75
@@ -142,9 +144,7 @@ def test_a_signal_while_evaluating_is_saved_too(tmp_path: Path, monkeypatch: pyt
     assert_same_bits(resumed.state, whole.state)
 
 
-def test_a_signal_that_cannot_be_answered_with_a_checkpoint_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_signal_whose_checkpoint_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def stop_at_once(*_):
         os.kill(os.getpid(), signal.SIGTERM)
         return "No space left on device"
@@ -185,8 +185,8 @@ def test_a_second_signal_at_once_is_the_same_signal():
 
 @pytest.mark.parametrize("step", [0, 4, 7])
 def test_nothing_is_done_or_logged_twice(tmp_path: Path, monkeypatch, step: int):
-    """A signal may come at any moment: before a stretch begins, too."""
-    module = importlib.import_module("dl_jax.training.fit")
+    """A signal may come at any moment: before a chunk begins, too."""
+    module = importlib.import_module("dl_jax.training.session")
     original = module.make_train_chunk
 
     def signalling(*arguments, **options):

@@ -1,0 +1,34 @@
+"""The result of training."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dl_jax.learners import TrainState
+
+
+class Fitted(NamedTuple):
+    """What `fit` returns.
+
+    Attributes:
+        state: the last state.
+        best: the state with the parameters that scored best on the validation set, for each
+            replica; without a validation set, the last. The parameters of a replica that never
+            had a finite evaluation are NaN.
+        best_step: the step of `best`, for each replica; -1 where it is NaN.
+        history: the rows of `metrics.jsonl`.
+        seconds: time spent training and evaluating, over all sessions of the run.
+    """
+
+    state: TrainState
+    best: TrainState
+    best_step: np.ndarray
+    history: list[dict[str, Any]]
+    seconds: float
+
+
+def metric_curve(fitted: Fitted, metric: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps `[points]` and values `[replicas, points]` of one metric; NaN where not finite."""
+    rows = [row for row in fitted.history if row["split"] == split and metric in row]
+    values = [np.ravel(np.array(row[metric], np.float64)) for row in rows]
+    return np.array([row["step"] for row in rows]), np.stack(values, axis=-1)

@@ -1,9 +1,10 @@
-"""Figures drawn from numbers, with matplotlib and without a display or any global state."""
+"""Figures drawn from numbers with matplotlib, without a display or global state."""
 
 from dl_jax.plots.bars import grouped_bars
 from dl_jax.plots.confusion import confusion_matrix
 from dl_jax.plots.curves import training_curves
 from dl_jax.plots.decision_boundary import decision_boundary, save_boundary_animation
+from dl_jax.plots.distribution import class_counts, target_histogram
 from dl_jax.plots.filters import first_layer_filters
 from dl_jax.plots.grid import confident_mistakes, prediction_grid
 from dl_jax.plots.heat_map import heat_maps
@@ -13,6 +14,7 @@ from dl_jax.plots.save import save
 from dl_jax.plots.surface import landscape, paths_on_contours
 
 __all__ = [
+    "class_counts",
     "confident_mistakes",
     "confusion_matrix",
     "decision_boundary",
@@ -26,5 +28,6 @@ __all__ = [
     "reliability_diagram",
     "save",
     "save_boundary_animation",
+    "target_histogram",
     "training_curves",
 ]

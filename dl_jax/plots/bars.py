@@ -1,6 +1,7 @@
 """Counts of several kinds side by side."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Real
@@ -8,6 +9,9 @@ from matplotlib.figure import Figure
 
 from dl_jax.plots.lines import COLORS
 from dl_jax.plots.style import SMALL_SIZE, new_figure, style_axes
+
+# More names than this do not fit below the panel: only some are printed.
+MAX_NAMES = 20
 
 
 def grouped_bars(
@@ -18,18 +22,18 @@ def grouped_bars(
     y: str,
     title: str | None = None,
 ) -> Figure:
-    """For each category one bar of each kind, told apart by color.
+    """One group of bars for each category, with one bar of each kind, distinguished by color.
 
     Args:
-        heights: name of a kind to the heights of its bars; fewer than there are categories leave
-            the last ones empty.
+        heights: name of a kind to the heights of its bars; if there are fewer than categories, the
+            last ones have none.
         categories: names under the groups.
         x: label of the horizontal axis.
         y: label of the vertical axis.
         title: above the panel.
     """
     count = len(categories)
-    figure = new_figure(min(max(4.0, 0.62 * count + 1.2), 9.0), 3.8, title)
+    figure = new_figure(min(max(4.8, 0.62 * count + 1.2), 9.0), 3.8, title)
     axes = figure.subplots()
     style_axes(axes, x=x, y=y)
     axes.grid(False, axis="x")
@@ -37,8 +41,14 @@ def grouped_bars(
     for index, (name, values) in enumerate(heights.items()):
         at = np.arange(len(values)) + (index - (len(heights) - 1) / 2) * width
         axes.bar(at, values, width * 0.92, color=COLORS[index % len(COLORS)], label=name)
-    ticks = range(0, count, max(1, -(-count // 20)))  # at most twenty names fit
-    axes.set_xticks(ticks, labels=[categories[tick] for tick in ticks])
+    ticks = range(0, count, max(1, -(-count // MAX_NAMES)))
+    names = [categories[tick] for tick in ticks]
+    slanted: dict[str, Any] = {}
+    if max(len(name) for name in names) > 3:
+        slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(ticks, labels=names, **slanted)
     axes.tick_params(axis="x", length=0)
-    axes.legend(frameon=False, fontsize=SMALL_SIZE)
+    # Above the panel, where it hides no bar.
+    axes.legend(frameon=False, fontsize=SMALL_SIZE, loc="lower right", bbox_to_anchor=(1, 1),
+                ncols=len(heights), borderaxespad=0.2, columnspacing=1.2)  # fmt: skip
     return figure

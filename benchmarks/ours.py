@@ -28,24 +28,24 @@ def cnn_model() -> Model:
 
 
 def learner_of(model: Model, seeds: int | None = None) -> Learner:
-    """Cross-entropy and Adam; of `seeds` runs side by side if given."""
+    """Cross-entropy and Adam; `seeds` replicas side by side if given."""
     learner = supervised(model, cross_entropy, optax.adam(1e-3))
     return learner if seeds is None else over_seeds(learner, seeds)
 
 
-def examples(count: int, runs: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
+def examples(count: int, streams: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
     """Random images and labels."""
     random = np.random.default_rng(0)
     return {
-        "image": random.standard_normal((*runs, count, 28, 28, 1), np.float32),
-        "label": random.integers(0, 10, (*runs, count), np.int32),
+        "image": random.standard_normal((*streams, count, 28, 28, 1), np.float32),
+        "label": random.integers(0, 10, (*streams, count), np.int32),
     }
 
 
 def stepper(learner: Learner, calls: int) -> tuple[Callable[[], None], float]:
     """A function that makes `calls` training steps, and the operations of one step."""
     state = jit(learner.init)(jax.random.key(0))
-    batch = jax.tree.map(jnp.asarray, examples(BATCH, state.step.shape))
+    batch = jax.tree.map(jnp.asarray, examples(BATCH, learner.streams))
     cost = jax.jit(learner.train_step).lower(state, batch).cost_analysis()
     step = jit(learner.train_step, donate_argnums=0)
 
@@ -58,18 +58,21 @@ def stepper(learner: Learner, calls: int) -> tuple[Callable[[], None], float]:
     return run, float(cost["flops"])
 
 
-def epoch_runner(learner: Learner, count: int, rolled: bool | None) -> Callable[[], None]:
+def epoch_runner(learner: Learner, count: int, compiled_loop: bool | None) -> Callable[[], None]:
     """A function that trains one epoch over `count` resident examples, shuffled."""
     state = jit(learner.init)(jax.random.key(0))
     dataset = Dataset("random", "train", examples(count))
-    order = BatchOrder(count, BATCH, 0, state.step.shape)
-    advance = make_train_chunk(learner, dataset, order, resident=True, rolled=rolled)
+    order = BatchOrder(count, BATCH, 0, learner.streams)
+    train_chunk = make_train_chunk(
+        learner, dataset, order, on_device=True, compiled_loop=compiled_loop
+    )
     reached = 0
 
     def run() -> None:
         nonlocal state, reached
-        progress, reached = advance(state, reached, reached + order.steps_per_epoch, lambda: False)
-        state = progress.state
+        stop = reached + order.steps_per_epoch
+        chunk, reached = train_chunk(state, reached, stop, lambda: False)
+        state = chunk.state
         jax.block_until_ready(state)
 
     return run

@@ -25,7 +25,7 @@ def mlp() -> list[Workload]:
                 Contender(
                     "dl_jax",
                     True,
-                    ours.epoch_runner(ours.learner_of(ours.mlp_model()), EPOCH, rolled=None),
+                    ours.epoch_runner(ours.learner_of(ours.mlp_model()), EPOCH, compiled_loop=None),
                 ),
                 *_torch_epochs("mlp", EPOCH),
             ],
@@ -63,7 +63,7 @@ def cnn() -> list[Workload]:
                 Contender(
                     "dl_jax",
                     True,
-                    ours.epoch_runner(ours.learner_of(ours.cnn_model()), count, rolled=None),
+                    ours.epoch_runner(ours.learner_of(ours.cnn_model()), count, compiled_loop=None),
                 ),
                 *_torch_epochs("cnn", count),
             ],
@@ -84,8 +84,8 @@ def loops() -> list[Workload]:
         Workload(
             f"{name}, {count:,} resident examples",
             [
-                Contender(label, rolled, ours.epoch_runner(ours.learner_of(model), count, rolled))
-                for label, rolled in (("from Python", False), ("compiled loop", True))
+                Contender(label, looped, ours.epoch_runner(ours.learner_of(model), count, looped))
+                for label, looped in (("from Python", False), ("compiled loop", True))
             ],
             reads="from Python / compiled loop",
         )

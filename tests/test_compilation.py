@@ -1,4 +1,4 @@
-"""The one place that compiles."""
+"""`jax.jit` with the options of the platform, and what a program holds."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dl_jax import compilation
-from dl_jax.compilation import jit
+from dl_jax.compilation import holds_convolution, jit
+from dl_jax.functional import conv2d
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def options_not_yet_known():
     compilation._platform_options.cache_clear()
 
 
-def test_compiled_computes_the_same():
+def test_jit_computes_the_same():
     x = jnp.arange(6.0).reshape(2, 3)
     np.testing.assert_allclose(jit(lambda x: jnp.sin(x) @ x.T)(x), jnp.sin(x) @ x.T, rtol=1e-6)
 
@@ -37,3 +38,35 @@ def test_a_version_without_the_option_compiles_all_the_same(monkeypatch, options
 def test_no_cpu_option_elsewhere(monkeypatch, options_not_yet_known):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert compilation._platform_options() is None
+
+
+def convolved(x, kernel):
+    return conv2d(x, kernel).sum()
+
+
+IMAGE = jax.ShapeDtypeStruct((2, 5, 5, 1), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        convolved,
+        jax.jit(convolved),
+        jax.grad(convolved, argnums=1),
+        jax.checkpoint(convolved),
+        lambda x, k: jax.lax.scan(lambda c, _: (c + convolved(x, k), None), 0.0, length=2),
+        lambda x, k: jax.lax.cond(x.sum() > 0, convolved, lambda x, k: 0.0, x, k),
+        lambda x, k: jax.vmap(convolved, in_axes=(None, 0))(x, jnp.stack([k, k])),
+        lambda x, k: jax.lax.while_loop(lambda c: c < 1, lambda c: c + convolved(x, k), 0.0),
+    ],
+)
+def test_a_convolution_is_found_wherever_it_is(function):
+    wide = jax.ShapeDtypeStruct((2, 5, 5, 4), jnp.float32)  # no im2col
+    assert holds_convolution(function, wide, jnp.ones((3, 3, 4, 2)))
+
+
+def test_what_only_speaks_of_a_convolution_holds_none():
+    def conv_general_dilated(x):
+        return x.sum()
+
+    assert not holds_convolution(jax.jit(conv_general_dilated), IMAGE)

@@ -73,7 +73,7 @@ def max_pool(
 ) -> Float[Array, "batch out_height out_width channels"]:
     """The maximum of each window, `y[b, p, q, c] = max_{i, j} x[b, s p + i, s q + j, c]`.
 
-    Padding never wins.
+    Padding never wins. The gradient goes to the first of equal maxima in a window.
 
     Args:
         x: images.
@@ -86,7 +86,7 @@ def max_pool(
 
     Source: Riesenhuber and Poggio (1999), "Hierarchical models of object recognition in cortex".
     """
-    return _reduce_windows(jnp.maximum, x, window, stride, padding, -jnp.inf)
+    return _reduce_windows(_first_maximum, x, window, stride, padding, -jnp.inf)
 
 
 def avg_pool(
@@ -116,3 +116,8 @@ def global_avg_pool(
     Source: Lin et al. (2013), arXiv:1312.4400, section 3.2.
     """
     return x.mean((1, 2), dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
+
+
+def _first_maximum(a: Array, b: Array) -> Array:
+    """The larger of two, NaN if one is; the gradient goes to `a` where they are equal."""
+    return jnp.where((a >= b) | jnp.isnan(a), a, b)

@@ -1,6 +1,5 @@
-"""Evaluation: numbers from predictions, in numpy on the host."""
+"""Evaluation: metrics of predictions, in numpy on the host."""
 
-from dl_jax.evaluation.accuracy import accuracy
 from dl_jax.evaluation.calibration import Reliability, calibration_error, reliability
 from dl_jax.evaluation.confusion import PrecisionRecall, confusion_matrix, precision_recall
 from dl_jax.evaluation.mistakes import most_confident_mistakes
@@ -9,7 +8,6 @@ from dl_jax.evaluation.probabilities import to_probabilities
 __all__ = [
     "PrecisionRecall",
     "Reliability",
-    "accuracy",
     "calibration_error",
     "confusion_matrix",
     "most_confident_mistakes",

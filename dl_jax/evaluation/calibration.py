@@ -1,4 +1,4 @@
-"""Calibration: whether of the predictions made with confidence 0.8, eight in ten are right."""
+"""Calibration: whether predictions made with confidence 0.8 are correct eight times in ten."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from dl_jax.evaluation.checks import check_probabilities
 
 
 class Reliability(NamedTuple):
-    """Predictions sorted into bins of confidence, the largest probability of each.
+    """Predictions binned by their confidence, the probability of the predicted class.
 
     edges: boundaries of the bins; bin `m` is `(edges[m], edges[m + 1]]`.
-    confidence: mean confidence in each bin, NaN where it is empty.
-    accuracy: share of right predictions in each bin, NaN where it is empty.
+    confidence: mean confidence in each bin, NaN if it is empty.
+    accuracy: share of correct predictions in each bin, NaN if it is empty.
     counts: number of predictions in each bin.
     """
 
@@ -34,29 +34,29 @@ def reliability(
     labels: Integer[np.ndarray, " examples"],
     bins: int = 15,
 ) -> Reliability:
-    """The equally wide bins of confidence over [0, 1] that a reliability diagram shows.
+    """Predictions in bins of confidence of equal width over [0, 1], as for a reliability diagram.
 
     Raises:
-        ValueError: the shapes do not fit together, a row is no distribution, or `bins` < 1.
+        ValueError: the shapes do not match, a row is not a distribution, or `bins` < 1.
 
     Source: Guo et al. (2017), arXiv:1706.04599, section 2.
     """
     check_probabilities(probabilities, labels)
     if bins < 1:
         raise ValueError(f"bins is {bins}, expected at least 1")
-    # A softmax that is certain may round to just above 1.
+    # A softmax may round to just above 1.
     confidences = np.minimum(probabilities.max(-1).astype(np.float64), 1)
-    right = probabilities.argmax(-1) == labels
+    correct = probabilities.argmax(-1) == labels
     edges = np.linspace(0, 1, bins + 1)
-    # The largest of n probabilities is at least 1 / n, so no confidence is 0 and none is lost.
-    places = np.searchsorted(edges, confidences, side="left") - 1
-    counts = np.bincount(places, minlength=bins)
+    # The largest of n probabilities is at least 1 / n, so no confidence falls on the edge at 0.
+    indices = np.searchsorted(edges, confidences, side="left") - 1
+    counts = np.bincount(indices, minlength=bins)
 
     def means(values: np.ndarray) -> Float[np.ndarray, " bins"]:
-        sums = np.bincount(places, weights=values, minlength=bins)
+        sums = np.bincount(indices, weights=values, minlength=bins)
         return np.divide(sums, counts, out=np.full(bins, np.nan), where=counts > 0)
 
-    return Reliability(edges, means(confidences), means(right), counts)
+    return Reliability(edges, means(confidences), means(correct), counts)
 
 
 def calibration_error(
@@ -64,12 +64,12 @@ def calibration_error(
     labels: Integer[np.ndarray, " examples"],
     bins: int = 15,
 ) -> float:
-    """Expected calibration error, in [0, 1]: the mean gap between confidence and accuracy.
+    """Expected calibration error in [0, 1]: the mean gap between confidence and accuracy.
 
-    `sum_m |B_m| / n |accuracy(B_m) - confidence(B_m)|` over equally wide bins `B_m` of confidence.
+    `sum_m |B_m| / n |accuracy(B_m) - confidence(B_m)|` over `bins` bins `B_m` of equal width.
 
     Raises:
-        ValueError: the shapes do not fit together, a row is no distribution, or `bins` < 1.
+        ValueError: the shapes do not match, a row is not a distribution, or `bins` < 1.
 
     Source: Guo et al. (2017), arXiv:1706.04599, equation 3.
 

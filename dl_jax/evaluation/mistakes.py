@@ -1,4 +1,4 @@
-"""The wrong predictions that a model is surest of."""
+"""The most confident wrong predictions."""
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -11,13 +11,12 @@ def most_confident_mistakes(
     labels: Integer[np.ndarray, " examples"],
     count: int,
 ) -> Integer[np.ndarray, " mistakes"]:
-    """Indices of up to `count` wrongly classified examples, the most confident first.
+    """Indices of up to `count` misclassified examples, the most confident first.
 
-    Confidence is the probability of the predicted class; of equal ones the earlier comes first.
-    Where fewer than `count` examples are wrong, all of them are returned.
+    Confidence is the probability of the predicted class; ties keep the order of the examples.
 
     Raises:
-        ValueError: the shapes do not fit together, a row is no distribution, or `count` < 0.
+        ValueError: the shapes do not match, a row is not a distribution, or `count` < 0.
 
     >>> scores = np.array([[0.75, 0.25], [0.125, 0.875], [1.0, 0.0]])
     >>> most_confident_mistakes(scores, np.array([1, 0, 0]), 5).tolist()

@@ -18,7 +18,7 @@ from dl_jax.plots.style import (
     style_axes,
 )
 
-# Beyond so many classes a count no longer fits its cell.
+# With more classes than this, a count no longer fits in its cell.
 MAX_PRINTED = 25
 
 
@@ -30,17 +30,17 @@ def confusion_matrix(
 ) -> Figure:
     """The counts of a confusion matrix, colored by their share of the row.
 
-    A row is a true class: its shares add up to 1, whatever the number of its examples. The color
-    follows the square root of the share, or else a class confused in one case of a hundred would
-    look like one that never is. Counts are printed up to 25 classes.
+    A row is a true class, so its shares add up to 1. Colors follow the square root of the share;
+    on a linear scale, a confusion of one percent would look like none. Counts are printed for up
+    to 25 classes.
 
     Args:
-        confusion: rows true, columns predicted, as `dl_jax.evaluation.confusion_matrix` gives it.
+        confusion: rows true, columns predicted, as from `dl_jax.evaluation.confusion_matrix`.
         classes: names of the classes, in order.
         title: above the matrix.
 
     Raises:
-        ValueError: the matrix is no square with one row per class.
+        ValueError: the matrix is not square with one row per class.
     """
     count = len(classes)
     if confusion.shape != (count, count):
@@ -62,14 +62,14 @@ def confusion_matrix(
     image = axes.imshow(shares, cmap=SEQUENTIAL, norm=scale, interpolation="nearest")
     style_axes(axes, x="predicted class", y="true class", grid=False)
     axes.spines[:].set(visible=True, color=FAINT)
-    type_size = SMALL_SIZE if printed else 6.0
-    turn: dict[str, Any] = {}
+    font_size = SMALL_SIZE if printed else 6.0
+    rotation: dict[str, Any] = {}
     if not printed:
-        turn = {"rotation": 90}
+        rotation = {"rotation": 90}
     elif longest > 3:
-        turn = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(count), labels=list(classes), fontsize=type_size, **turn)
-    axes.set_yticks(range(count), labels=list(classes), fontsize=type_size)
+        rotation = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(count), labels=list(classes), fontsize=font_size, **rotation)
+    axes.set_yticks(range(count), labels=list(classes), fontsize=font_size)
     axes.tick_params(length=0)
     if printed:
         for row in range(count):
@@ -95,7 +95,7 @@ def confusion_matrix(
 
 
 def _readable_on(color: tuple[float, float, float, float]) -> str:
-    """White or dark, whichever stands out from a color."""
+    """A dark or a white text color, whichever contrasts with the background."""
     red, green, blue, _ = color
     # Luma of ITU-R BT.601.
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"

@@ -1,4 +1,4 @@
-"""Where a classifier of points in the plane changes its mind."""
+"""The decision boundary of a classifier of points in the plane."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ from dl_jax.plots.style import DIVERGING, INK, LABEL_SIZE, SMALL_SIZE, new_figur
 Points = Float[np.ndarray, "examples 2"]
 Probability = Callable[[Points], Float[np.ndarray, " examples"]]
 Grid = tuple[Points, tuple[float, float, float, float]]
-LAST_FRAME_REPEATS = 6  # times that the last frame is shown again, before the animation starts anew
-MARKERS = (("o", "#053061"), ("^", "#67001f"))  # shape says what color says
+LAST_FRAME_REPEATS = 6  # so that the animation pauses before it repeats
+MARKERS = (("o", "#053061"), ("^", "#67001f"))  # shapes differ as well as colors
 
 
 def decision_boundary(
@@ -29,15 +29,15 @@ def decision_boundary(
     resolution: int = 200,
     title: str | None = None,
 ) -> Figure:
-    """Points of two labels on the probability of label 1, with the border at one half.
+    """Points of two labels on the probability of label 1, with the decision boundary.
 
     Args:
-        points: to be drawn; the picture reaches a little beyond them.
+        points: to draw; the panel extends a little beyond them.
         labels: 0 or 1.
-        probability: of label 1, for any points.
-        meaning: what it is called beside its scale.
+        probability: of label 1, for any points; the boundary is where it is one half.
+        meaning: label of the color scale.
         resolution: pixels of the background along each axis.
-        title: above the picture.
+        title: above the panel.
     """
     figure = new_figure(5.6, 4.9, title, images=True)
     axes = figure.subplots()
@@ -58,15 +58,15 @@ def save_boundary_animation(
     resolution: int = 120,
     frames_per_second: int = 8,
 ) -> Path:
-    """Write `decision_boundary` over the course of training as a GIF, one frame after the other.
+    """Write the decision boundary over the course of training as an animated GIF.
 
     Args:
         path: ends in `.gif`.
-        points: to be drawn.
+        points: to draw.
         labels: 0 or 1.
         frames: title and probability of each frame.
         resolution: pixels of the background along each axis.
-        frames_per_second: speed.
+        frames_per_second: speed of the animation.
     """
     figure = new_figure(4.8, 4.6, images=True)
     axes = figure.subplots()
@@ -88,13 +88,13 @@ def save_boundary_animation(
 
 
 def _grid(points: Points, resolution: int) -> Grid:
-    """Points of a square raster around the points, and its extent."""
+    """A square grid of points around the given ones, and its extent."""
     low, high = points.min(0), points.max(0)
     center, half = (low + high) / 2, 0.55 * float((high - low).max())
     left, right, bottom, top = (float(v) for c in center for v in (c - half, c + half))
     x, y = np.linspace(left, right, resolution), np.linspace(bottom, top, resolution)
-    raster = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
-    return raster, (left, right, bottom, top)
+    pixels = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
+    return pixels, (left, right, bottom, top)
 
 
 def _draw(
@@ -105,14 +105,14 @@ def _draw(
     probabilities: Float[np.ndarray, " pixels"],
     resolution: int,
 ) -> AxesImage:
-    raster, extent = grid
+    pixels, extent = grid
     field = np.asarray(probabilities).reshape(resolution, resolution)
     shades = axes.imshow(
         field, cmap=DIVERGING, vmin=0, vmax=1, extent=extent, origin="lower", alpha=0.75,
         interpolation="bilinear", aspect="equal",
     )  # fmt: skip
     if field.min() < 0.5 < field.max():
-        x, y = (raster[:, axis].reshape(resolution, resolution) for axis in (0, 1))
+        x, y = (pixels[:, axis].reshape(resolution, resolution) for axis in (0, 1))
         axes.contour(x, y, field, levels=[0.5], colors=[INK], linewidths=1.6)
     for label, (marker, color) in enumerate(MARKERS):
         chosen = points[labels == label]
@@ -121,7 +121,7 @@ def _draw(
             linewidths=0.4, label=f"label {label}",
         )  # fmt: skip
     style_axes(axes, x="$x_1$", y="$x_2$", grid=False)
-    # Above the panel, where it hides no points; the title of a frame stands at its other end.
+    # Above the panel, where it hides no points; the title of a frame is at the left.
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=SMALL_SIZE,
                 frameon=False, borderaxespad=0.2, columnspacing=1, handletextpad=0.2)  # fmt: skip
     return shades

@@ -1,4 +1,4 @@
-"""What the first layer looks for."""
+"""Filters of the first layer."""
 
 from collections.abc import Sequence
 from math import ceil, prod
@@ -18,27 +18,27 @@ def first_layer_filters(
     count: int = 64,
     title: str | None = None,
 ) -> Figure:
-    """The first `count` filters of a layer that sees images, each weight a pixel.
+    """The first `count` filters of a layer whose inputs are images, one pixel per weight.
 
-    All share one scale that is symmetric about zero, so that colors can be compared between
-    filters. A filter of color images is drawn as its red, green and blue parts side by side:
-    weights have a sign, and mixed into one color they could not be read back.
+    All share one color scale, symmetric about zero, so that filters can be compared. A filter of
+    color images is drawn as its red, green and blue parts side by side: weights are signed, so
+    mixing the three into one color would hide them.
 
     Args:
-        kernel: of a convolution `[height, width, channels, filters]`, or of a dense layer
-            `[height * width * channels, units]`; 1 or 3 channels.
+        kernel: `[height, width, channels, filters]` of a convolution, or
+            `[height * width * channels, units]` of a dense layer; 1 or 3 channels.
         image_shape: `(height, width, channels)` of the images, for a dense kernel.
-        count: at most so many filters are drawn.
+        count: maximum number of filters to draw.
         title: above the filters.
 
     Raises:
-        ValueError: the kernel is neither, or does not fit the images.
+        ValueError: the kernel is of neither shape, or does not fit the images.
     """
     filters = _as_filters(np.asarray(kernel, np.float32), image_shape)
     if count < 1:
         raise ValueError(f"count is {count}, expected at least 1")
     total, shown = len(filters), filters[:count]
-    # Small filters are drawn with several pixels to a weight, so that the gaps may be narrow.
+    # Small filters get several pixels per weight, so that gaps can be narrower than a weight.
     zoom = max(1, 16 // max(shown.shape[1:3]))
     mosaic, corners = _mosaic(shown.repeat(zoom, axis=1).repeat(zoom, axis=2))
     finite = np.abs(shown[np.isfinite(shown)])
@@ -49,8 +49,8 @@ def first_layer_filters(
     figure = new_figure(max(width * scale, 2.6) + 1.2, height * scale + 0.9, title, images=True)
     axes = figure.subplots()
     hide_axes(axes)
-    shades = colormaps[DIVERGING].with_extremes(bad="#808080")
-    image = axes.imshow(mosaic, cmap=shades, vmin=-limit, vmax=limit, interpolation="nearest")
+    colors = colormaps[DIVERGING].with_extremes(bad="#808080")
+    image = axes.imshow(mosaic, cmap=colors, vmin=-limit, vmax=limit, interpolation="nearest")
     for top, left in corners:
         seams = [left + zoom * wide * channel - 0.5 for channel in range(1, channels)]
         axes.vlines(seams, top - 0.5, top + zoom * tall - 0.5, color=INK, linewidth=1.0)
@@ -83,8 +83,8 @@ def _as_filters(
         )
     if filters.shape[-1] not in (1, 3):
         raise ValueError(
-            f"the kernel sees {filters.shape[-1]} channels, expected 1 or 3: only the first layer "
-            "sees images"
+            f"the kernel has {filters.shape[-1]} input channels, expected 1 or 3: pass that of the "
+            "first layer"
         )
     return filters
 
@@ -92,12 +92,12 @@ def _as_filters(
 def _mosaic(
     filters: Float[np.ndarray, "filters height width channels"],
 ) -> tuple[Float[np.ndarray, "rows columns"], list[tuple[int, int]]]:
-    """All filters in one near-square picture, NaN between them, and their corners (top, left)."""
+    """All filters in one nearly square array, NaN between them, and their corners (top, left)."""
     count, height, width, channels = filters.shape
     gap = max(2, width // 7)
     tile_width = channels * width
     ideal = (count * (height + gap) / (tile_width + gap)) ** 0.5
-    # Near a square, but rather without empty places in the last row.
+    # Nearly square; among such shapes, the one with the fewest empty places in the last row.
     choices = range(max(1, round(0.7 * ideal)), min(count, round(1.5 * ideal)) + 1)
     columns = min(choices, key=lambda n: (-count % n, abs(n - ideal)))
     rows = ceil(count / columns)
@@ -109,7 +109,7 @@ def _mosaic(
         for row, column in (divmod(index, columns) for index in range(count))
     ]
     for weights, (top, left) in zip(filters, corners, strict=True):
-        # [H, W, C] -> [H, C, W]: the channels follow each other along the width.
+        # [H, W, C] -> [H, C, W]: channels side by side along the width.
         strip = weights.transpose(0, 2, 1).reshape(height, tile_width)
         mosaic[top : top + height, left : left + tile_width] = strip
     return mosaic, corners

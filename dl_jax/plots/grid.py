@@ -1,4 +1,4 @@
-"""Images with what was predicted for them."""
+"""Images with their predictions."""
 
 from collections.abc import Sequence
 
@@ -25,12 +25,12 @@ def prediction_grid(
     columns: int = 6,
     title: str | None = None,
 ) -> Figure:
-    """All the given images in rows, each with its predicted class, its confidence and the truth.
+    """A grid of images, each with its predicted class, the confidence and the true class.
 
-    A right prediction has a tick; a wrong one has a cross, bold type and a thick frame.
+    A correct prediction has a tick; a wrong one has a cross, bold type and a thick frame.
 
     Args:
-        images: gray or color, bytes or numbers in [0, 1].
+        images: gray or color, uint8 or floats in [0, 1].
         labels: true classes.
         probabilities: of each class, for each image.
         classes: names of the classes, in order.
@@ -38,7 +38,7 @@ def prediction_grid(
         title: above the grid.
 
     Raises:
-        ValueError: the arrays do not fit together, there is no image, or images are out of range.
+        ValueError: the shapes do not match, there is no image, or images are out of range.
     """
     _check(images, labels, probabilities, classes)
     if columns < 1:
@@ -65,7 +65,7 @@ def prediction_grid(
             )
     wrong = int((predicted != labels).sum())
     figure.supxlabel(
-        f"✓ right  ✗ wrong ({wrong} of {len(images)}), with the prediction's probability",
+        f"✓ correct  ✗ wrong ({wrong} of {len(images)}), with the prediction's probability",
         fontsize=SMALL_SIZE,
         color=FAINT,
     )
@@ -82,13 +82,12 @@ def confident_mistakes(
     columns: int = 6,
     title: str | None = "Most confident mistakes",
 ) -> Figure:
-    """The grid of up to `count` wrong predictions, the most confident first.
+    """A grid of up to `count` wrong predictions, the most confident first.
 
-    Takes a whole dataset's arrays, as `prediction_grid` takes those of its images; where nothing
-    is wrong, the figure says so.
+    Arguments as for `prediction_grid`, for a whole dataset. Without mistakes, the figure says so.
 
     Raises:
-        ValueError: the arrays do not fit together, or images are out of range.
+        ValueError: the shapes do not match, or images are out of range.
     """
     _check(images, labels, probabilities, classes)
     chosen = most_confident_mistakes(probabilities, labels, count)
@@ -129,14 +128,14 @@ def _check(
         )
     if images.dtype != np.uint8 and not (images.min() >= 0 and images.max() <= 1):
         raise ValueError(
-            f"images lie in [{images.min():.3g}, {images.max():.3g}], expected bytes or numbers "
-            "in [0, 1]: give them as they are before normalization"
+            f"images lie in [{images.min():.3g}, {images.max():.3g}], expected uint8 or "
+            "floats in [0, 1]: pass the images before standardization"
         )
 
 
 def _tile(axes: Axes, image: np.ndarray, predicted: str, true: str, confidence: float) -> None:
-    right = predicted == true
-    # Black is 0 in every tile: each image on a scale of its own would not be comparable.
+    correct = predicted == true
+    # One scale for all tiles, so that images can be compared.
     white = 255 if image.dtype == np.uint8 else 1
     gray = image.shape[-1] == 1
     axes.imshow(
@@ -148,13 +147,13 @@ def _tile(axes: Axes, image: np.ndarray, predicted: str, true: str, confidence: 
     )
     axes.spines[:].set(
         visible=True,
-        color=FAINT if right else VERMILLION,
-        linewidth=0.8 if right else 3.0,
+        color=FAINT if correct else VERMILLION,
+        linewidth=0.8 if correct else 3.0,
     )
     axes.set_xlabel(
-        f"{'✓' if right else '✗'} {predicted} ({confidence:.0%})\ntrue: {true}",
+        f"{'✓' if correct else '✗'} {predicted} ({confidence:.0%})\ntrue: {true}",
         fontsize=SMALL_SIZE,
-        color=INK if right else VERMILLION,
-        fontweight="normal" if right else "bold",
+        color=INK if correct else VERMILLION,
+        fontweight="normal" if correct else "bold",
         labelpad=3,
     )

@@ -1,4 +1,4 @@
-"""Tables of numbers as colors, side by side on one scale."""
+"""Tables of numbers as heat maps, side by side on one color scale."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,14 +26,14 @@ def heat_maps(
     limits: tuple[float, float] = (0.0, 1.0),
     title: str | None = None,
 ) -> Figure:
-    """One panel for each table, its numbers printed and colored; what is not finite is crossed.
+    """One panel for each table, each number printed on its color; numbers not finite are crossed.
 
     Args:
         tables: by name; all of the same shape.
         rows: names of the rows.
         columns: names of the columns.
-        value: what the numbers are, beside the scale.
-        limits: of the scale.
+        value: label of the color scale.
+        limits: of the color scale.
         title: above all panels.
     """
     width, height = 0.72 * len(columns) + 0.5, 0.42 * len(rows) + 1.5
@@ -41,9 +41,9 @@ def heat_maps(
     panels = figure.subplots(1, len(tables), squeeze=False)[0]
     image = None
     for index, (axes, (name, table)) in enumerate(zip(panels, tables.items(), strict=True)):
-        shades = SEQUENTIAL.with_extremes(bad="#EEEEEE")
+        colors = SEQUENTIAL.with_extremes(bad="#EEEEEE")
         image = axes.imshow(
-            np.where(np.isfinite(table), table, np.nan), cmap=shades, vmin=limits[0],
+            np.where(np.isfinite(table), table, np.nan), cmap=colors, vmin=limits[0],
             vmax=limits[1], aspect="auto",
         )  # fmt: skip
         style_axes(axes, title=name, grid=False)

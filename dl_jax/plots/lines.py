@@ -21,7 +21,7 @@ from dl_jax.plots.style import (
 
 COLORS = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, INK)
 STYLES = ("-", "--", ":", "-.")
-Curve = tuple[Real[np.ndarray, " points"], Float[np.ndarray, "runs points"]]
+Curve = tuple[Real[np.ndarray, " points"], Float[np.ndarray, "replicas points"]]
 
 
 def named_lines(
@@ -33,18 +33,18 @@ def named_lines(
     points: tuple[np.ndarray, np.ndarray] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Curves told apart by color and stroke, each the mean of its runs with a band around it.
+    """Curves in different colors and line styles, each the mean of its replicas with a band.
 
-    The band is ± one standard deviation (of a sample); on a logarithmic axis, mean and deviation
-    are those of the logarithms, or the band might reach below zero. Where curves coincide, the
-    later ones are drawn thinner, so that all can be seen.
+    The band is ± one standard deviation (of a sample). On a logarithmic axis, mean and standard
+    deviation are those of the logarithms; otherwise the band could reach below zero. Later curves
+    are drawn thinner, so that all can be seen where they coincide.
 
     Args:
-        curves: name to abscissae and the ordinates of each run.
+        curves: name to the x values, and the y values of each replica.
         x: label of the horizontal axis.
         y: label of the vertical axis.
         log_scale: whether the vertical axis is logarithmic.
-        points: abscissae and ordinates of single observations, drawn behind the curves.
+        points: x and y values of single observations, drawn behind the curves.
         title: above the panel.
     """
     figure = new_figure(6.8, 4.3, title)
@@ -69,12 +69,12 @@ def named_lines(
 
 
 def _band(
-    values: Float[np.ndarray, "runs points"], log_scale: bool
+    values: Float[np.ndarray, "replicas points"], log_scale: bool
 ) -> tuple[Float[np.ndarray, " points"], ...]:
-    """Mean minus deviation, mean, and mean plus deviation over runs."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # a zero has no place on a log axis
+    """Mean - std, mean and mean + std over replicas."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # log of zero
         values = np.log(values) if log_scale else values
         mean = values.mean(0)
-        deviation = values.std(0, ddof=1) if len(values) > 1 else np.zeros_like(mean)
-    band = mean - deviation, mean, mean + deviation
+        std = values.std(0, ddof=1) if len(values) > 1 else np.zeros_like(mean)
+    band = mean - std, mean, mean + std
     return tuple(np.exp(edge) for edge in band) if log_scale else band

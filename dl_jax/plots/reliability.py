@@ -8,13 +8,13 @@ from dl_jax.plots.style import FAINT, INK, SKY, SMALL_SIZE, VERMILLION, new_figu
 
 
 def reliability_diagram(reliability: Reliability, *, title: str | None = None) -> Figure:
-    """Accuracy in each bin of confidence, its gap to the confidence, and the size of the bins.
+    """Accuracy in each bin of confidence, its gap to the confidence, and counts per bin.
 
-    Calibrated predictions end on the diagonal. The panel below says how many predictions each bin
-    stands for: where they are few, a gap means little.
+    Calibrated predictions lie on the diagonal. The panel below has the number of predictions in
+    each bin: where they are few, a gap means little.
 
     Args:
-        reliability: the bins, as `dl_jax.evaluation.reliability` gives them.
+        reliability: the bins, as from `dl_jax.evaluation.reliability`.
         title: above the diagram.
 
     Source: Guo et al. (2017), arXiv:1706.04599, figure 1.
@@ -55,7 +55,7 @@ def reliability_diagram(reliability: Reliability, *, title: str | None = None) -
         color=INK,
     )
     total = int(reliability.counts.sum())
-    # On a logarithmic scale, or the few in the lower bins could not be seen beside the last one.
+    # On a logarithmic scale: the last bin often holds far more than all others.
     lower.bar(
         left, reliability.counts[filled], widths, align="edge", color=FAINT, edgecolor="white"
     )

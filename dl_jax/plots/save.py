@@ -1,4 +1,4 @@
-"""Figures on disk."""
+"""Writing figures to disk."""
 
 import os
 from pathlib import Path
@@ -11,8 +11,8 @@ DOTS_PER_INCH = 150
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as PNG at 150 dots per inch, and return its path.
 
-    The file appears whole or not at all: it is written under a temporary name and renamed. Missing
-    folders are made, an older file of that name is replaced.
+    The write is atomic: a temporary file is renamed. Missing folders are created, and an existing
+    file is replaced.
 
     Raises:
         ValueError: the name does not end in `.png`.

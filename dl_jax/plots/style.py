@@ -1,14 +1,13 @@
-"""How all figures look: colors, sizes of type, frames.
+"""The style of all figures: colors, font sizes, frames.
 
-Everything is set on the figure itself, so that neither matplotlib's global settings nor a
-notebook's other figures are touched.
+Everything is set on the figure itself; matplotlib's global settings are neither read nor changed.
 """
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), "Color universal design": told apart with any color vision.
+# Okabe and Ito (2008), "Color universal design": distinguishable with any color vision.
 BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 GREEN = "#009E73"
@@ -20,10 +19,10 @@ FAINT = "#8A8A8A"
 RULE = "#DDDDDD"
 
 SEQUENTIAL = LinearSegmentedColormap.from_list("white_to_blue", ["#FFFFFF", SKY, BLUE, "#00304D"])
-"""From nothing (white) to much (dark blue): lightness falls all the way, with any color vision."""
+"""From zero (white) to large (dark blue), with lightness falling monotonically."""
 
 DIVERGING = "RdBu_r"
-"""From negative (blue) over zero (white) to positive (red)."""
+"""From negative (blue) through zero (white) to positive (red)."""
 
 TITLE_SIZE = 12.0
 LABEL_SIZE = 10.0
@@ -33,9 +32,9 @@ SMALL_SIZE = 9.0
 def new_figure(
     width: float, height: float, title: str | None = None, *, images: bool = False
 ) -> Figure:
-    """An empty white figure of so many inches, its parts laid out without overlap.
+    """An empty white figure of this size in inches, whose parts are laid out without overlap.
 
-    With `images`, whose shape cannot be stretched, the parts are moved close to them.
+    With `images`, whose aspect ratio is fixed, the layout is made compact.
     """
     layout = "compressed" if images else "constrained"
     figure = Figure((width, height), facecolor="white", layout=layout)
@@ -45,7 +44,7 @@ def new_figure(
 
 
 def style_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: bool = True) -> None:
-    """Title and axis labels in the common type, a quiet frame, and a grid behind the data."""
+    """Set title, axis labels, fonts, a light frame, and a grid behind the data."""
     axes.set_facecolor("white")
     axes.set_title(title, fontsize=TITLE_SIZE, color=INK, loc="left")
     axes.set_xlabel(x, fontsize=LABEL_SIZE, color=INK)
@@ -58,7 +57,7 @@ def style_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: b
 
 
 def hide_axes(axes: Axes) -> None:
-    """No ticks and no frame, for images."""
+    """Remove ticks and frame, for images."""
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)

@@ -1,4 +1,4 @@
-"""Functions of two variables, and the ways down them."""
+"""Functions of two variables, and paths of optimizers on them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,8 +35,8 @@ def paths_on_contours(
     Args:
         function: of two arrays of one shape.
         extent: `(x_min, x_max, y_min, y_max)`.
-        paths: name to the points that were visited, in order.
-        minima: where the function is smallest.
+        paths: name to the points visited, in order.
+        minima: minima of the function.
         title: above all panels.
     """
     columns = min(3, len(paths))
@@ -48,9 +48,9 @@ def paths_on_contours(
     values = values - values.min() + 1e-2
     levels = np.geomspace(values.min(), values.max(), 22)
     norm = LogNorm(values.min(), values.max())
-    shades = None
+    filled = None
     for axes, (name, path) in zip(panels.flat, paths.items(), strict=False):
-        shades = axes.contourf(x, y, values, levels, cmap=SEQUENTIAL, norm=norm)
+        filled = axes.contourf(x, y, values, levels, cmap=SEQUENTIAL, norm=norm)
         axes.contour(x, y, values, levels, colors="white", linewidths=0.3)
         style_axes(axes, title=name, grid=False)
         axes.plot(
@@ -64,8 +64,8 @@ def paths_on_contours(
         axes.set(xlim=extent[:2], ylim=extent[2:])
     for axes in panels.flat[len(paths) :]:
         axes.set_visible(False)
-    if shades is not None:
-        bar = figure.colorbar(shades, ax=panels, fraction=0.03, pad=0.02, format="%.3g")
+    if filled is not None:
+        bar = figure.colorbar(filled, ax=panels, fraction=0.03, pad=0.02, format="%.3g")
         bar.set_label("above the minimum", fontsize=LABEL_SIZE, color=INK)
         bar.ax.tick_params(labelsize=SMALL_SIZE)
     figure.supxlabel("square: start   star: minimum", fontsize=SMALL_SIZE, color=FAINT)
@@ -78,23 +78,23 @@ def landscape(
     *,
     title: str | None = None,
 ) -> Figure:
-    """The heights on a square, as contours and as a surface, on a logarithmic scale.
+    """Values of a function on a square, as contours and as a surface, on a logarithmic scale.
 
     Args:
         along: positions along both directions.
-        heights: positive; rows follow the second direction.
+        heights: positive values; rows follow the second direction.
         title: above both panels.
     """
     figure = new_figure(10.4, 4.6, title)
     flat = figure.add_subplot(1, 2, 1)
     norm = LogNorm(heights.min(), heights.max())
     levels = np.geomspace(heights.min(), heights.max(), 24)
-    shades = flat.contourf(along, along, heights, levels, cmap=SEQUENTIAL, norm=norm)
+    filled = flat.contourf(along, along, heights, levels, cmap=SEQUENTIAL, norm=norm)
     flat.contour(along, along, heights, levels, colors="white", linewidths=0.4)
     flat.plot(0, 0, marker="*", color="#FFD700", markeredgecolor=INK, markersize=13)
     flat.set_aspect("equal")
     style_axes(flat, x="first direction", y="second direction", grid=False)
-    bar = figure.colorbar(shades, ax=flat, fraction=0.046, pad=0.03, format="%.2g")
+    bar = figure.colorbar(filled, ax=flat, fraction=0.046, pad=0.03, format="%.2g")
     bar.set_label("loss", fontsize=LABEL_SIZE, color=INK)
     bar.ax.tick_params(labelsize=SMALL_SIZE)
     space: Any = figure.add_subplot(1, 2, 2, projection="3d")
@@ -105,6 +105,6 @@ def landscape(
     space.set_zlabel("log10 of the loss", fontsize=SMALL_SIZE, color=INK)
     space.tick_params(labelsize=SMALL_SIZE - 1)
     space.locator_params(nbins=5)
-    space.set_box_aspect(None, zoom=0.85)  # or the vertical axis loses its label
+    space.set_box_aspect(None, zoom=0.85)  # otherwise the label of the vertical axis is cut off
     space.view_init(elev=32, azim=-60)
     return figure

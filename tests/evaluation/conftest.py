@@ -1,4 +1,4 @@
-"""What the tests of evaluation share."""
+"""Fixtures of the tests of evaluation."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def without_shape_checks() -> Iterator[None]:
-    """Run as users do, without jaxtyping's checks, which would speak before our own do."""
+    """Without jaxtyping's checks, which would raise before our own."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     yield

@@ -1,4 +1,4 @@
-"""Calibration against cases worked out by hand and against a loop over the examples."""
+"""Calibration against cases by hand and against a loop over the examples."""
 
 import re
 from math import ceil
@@ -17,7 +17,7 @@ def binary(confidences: list[float], right: list[bool]) -> tuple[np.ndarray, np.
     return np.stack([first, 1 - first], -1), np.where(right, 0, 1)
 
 
-def test_a_case_worked_out_by_hand() -> None:
+def test_reliability_of_a_case_by_hand() -> None:
     # Two bins of five: (0.6, 0.8] has confidence 0.7 and accuracy 1/2, (0.8, 1] has 0.9 and 1.
     probabilities, labels = binary([0.65, 0.75, 0.9, 0.9], [True, False, True, True])
     bins = reliability(probabilities, labels, bins=5)
@@ -30,7 +30,7 @@ def test_a_case_worked_out_by_hand() -> None:
     assert bins.error == pytest.approx(expected)
 
 
-def test_certain_and_right_is_calibrated_certain_and_wrong_is_not() -> None:
+def test_error_is_0_for_certain_correct_and_1_for_certain_wrong_predictions() -> None:
     certain = np.eye(3)
     assert calibration_error(certain, np.array([0, 1, 2])) == 0
     assert calibration_error(certain, np.array([1, 2, 0])) == 1
@@ -50,7 +50,7 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.integers(1, 20))
-def test_is_the_sum_of_the_definition(seed: int, classes: int, bins: int) -> None:
+def test_calibration_error_is_the_sum_of_its_definition(seed: int, classes: int, bins: int) -> None:
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.full(classes, 0.4), 60)
     labels = rng.integers(0, classes, 60)
@@ -74,10 +74,10 @@ def test_a_probability_rounded_to_above_one_is_counted() -> None:
 
 
 @pytest.mark.usefixtures("without_shape_checks")
-def test_logits_and_empty_bins_are_refused() -> None:
-    with pytest.raises(ValueError, match="pass logits through `to_probabilities` first"):
+def test_logits_and_zero_bins_are_refused() -> None:
+    with pytest.raises(ValueError, match="convert logits with `to_probabilities` first"):
         calibration_error(np.array([[3.0, -1.0]]), np.array([0]))
     with pytest.raises(ValueError, match="bins is 0, expected at least 1"):
         calibration_error(np.array([[0.5, 0.5]]), np.array([0]), bins=0)
-    with pytest.raises(ValueError, match=re.escape("do not fit labels of shape (2,)")):
+    with pytest.raises(ValueError, match=re.escape("do not match labels of shape (2,)")):
         calibration_error(np.array([[0.5, 0.5]]), np.array([0, 1]))

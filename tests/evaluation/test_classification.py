@@ -1,4 +1,4 @@
-"""Accuracy, confusion, precision and recall against scikit-learn; the order of mistakes."""
+"""Confusion, precision and recall against scikit-learn; the order of mistakes."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,6 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sklearn_metrics
 
 from dl_jax.evaluation import (
-    accuracy,
     confusion_matrix,
     most_confident_mistakes,
     precision_recall,
@@ -29,14 +28,14 @@ def labeled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 @given(labeled())
-def test_confusion_matrix_is_scikit_learns(case: tuple[np.ndarray, np.ndarray, int]) -> None:
+def test_confusion_matrix_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     labels, predictions, classes = case
     expected = sklearn_metrics.confusion_matrix(labels, predictions, labels=range(classes))
     np.testing.assert_array_equal(confusion_matrix(labels, predictions, classes), expected)
 
 
 @given(labeled())
-def test_precision_recall_is_scikit_learns(case: tuple[np.ndarray, np.ndarray, int]) -> None:
+def test_precision_and_recall_equal_scikit_learn(case: tuple[np.ndarray, np.ndarray, int]) -> None:
     labels, predictions, classes = case
     expected = sklearn_metrics.precision_recall_fscore_support(
         labels, predictions, labels=range(classes), zero_division=0.0
@@ -46,18 +45,7 @@ def test_precision_recall_is_scikit_learns(case: tuple[np.ndarray, np.ndarray, i
         np.testing.assert_allclose(mine, theirs, rtol=1e-12)
 
 
-@given(labeled())
-def test_accuracy_is_scikit_learns_for_each_run(case: tuple[np.ndarray, np.ndarray, int]) -> None:
-    labels, predictions, classes = case
-    scores = np.stack([np.eye(classes)[predictions], np.eye(classes)[labels]])
-    expected = [sklearn_metrics.accuracy_score(labels, predictions), 1.0]
-    np.testing.assert_allclose(accuracy(scores, labels), expected)
-    alone = accuracy(scores[0], labels)
-    assert alone.shape == ()
-    np.testing.assert_allclose(alone, expected[0])
-
-
-def test_labels_stored_as_bytes_do_not_overflow() -> None:
+def test_uint8_labels_do_not_overflow() -> None:
     labels = np.array([199, 3], np.uint8)
     matrix = confusion_matrix(labels, labels, 200)
     assert matrix[199, 199] == matrix[3, 3] == 1
@@ -88,24 +76,43 @@ def test_mistakes_are_all_wrong_and_the_most_confident_of_them(seed: int, count:
 SCORES, LABELS = np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1])
 
 
+def mistakes(scores: np.ndarray, labels: np.ndarray, count: int = 1) -> np.ndarray:
+    return most_confident_mistakes(scores, labels, count)
+
+
 @pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: accuracy(SCORES, np.array([0, 1, 1])), "shape (2, 2) do not fit labels of shape"),
-        (lambda: accuracy(SCORES, np.array([0, 2])), "lie in [0, 2], expected class indices"),
-        (lambda: accuracy(SCORES[:0], LABELS[:0]), "at least one example"),
-        (lambda: accuracy(SCORES, np.array([0.0, 1.0])), "labels are float64"),
-        (lambda: confusion_matrix(LABELS, LABELS[:1], 2), "do not fit predictions of shape (1,)"),
+        (
+            lambda: mistakes(SCORES, np.array([0, 1, 1])),
+            "shape (2, 2) do not match labels of shape",
+        ),
+        (lambda: mistakes(SCORES, np.array([0, 2])), "lie in [0, 2], expected class indices"),
+        (lambda: mistakes(SCORES[:0], LABELS[:0]), "at least one integer"),
+        (lambda: mistakes(SCORES, np.array([0.0, 1.0])), "labels are float64"),
+        (lambda: confusion_matrix(LABELS, LABELS[:1], 2), "do not match predictions of shape (1,)"),
         (lambda: confusion_matrix(LABELS, np.array([-1, 0]), 2), "predictions lie in [-1, 0]"),
-        (lambda: precision_recall(np.ones((2, 3), int)), "shape (2, 3), expected a square"),
-        (lambda: most_confident_mistakes(SCORES * 4, LABELS, 1), "to_probabilities"),
-        (lambda: most_confident_mistakes(SCORES * np.nan, LABELS, 1), "expected distributions"),
-        (lambda: most_confident_mistakes(SCORES, LABELS, -1), "count is -1"),
-        (lambda: most_confident_mistakes(SCORES[None], LABELS, 1), "of one run"),
+        (
+            lambda: precision_recall(np.ones((2, 3), int)),
+            "shape (2, 3), expected [classes, classes",
+        ),
+        (
+            lambda: precision_recall(np.ones((0, 0), int)),
+            "shape (0, 0), expected [classes, classes",
+        ),
+        (lambda: precision_recall(np.array([[3, -1], [0, 2]])), "holds -1 .. 3, expected counts"),
+        (lambda: precision_recall(np.array([[3, np.nan], [0, 2]])), "nan, expected counts"),
+        (lambda: precision_recall(np.array([[3, np.inf], [0, 2]])), "inf, expected counts"),
+        (lambda: mistakes(SCORES * 4, LABELS), "to_probabilities"),
+        (lambda: mistakes(SCORES * np.nan, LABELS), "expected distributions"),
+        (lambda: mistakes(SCORES, LABELS, -1), "count is -1"),
+        (lambda: mistakes(SCORES[None], LABELS), "of one replica"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_sentence(call: Callable[[], object], message: str) -> None:
+def test_invalid_arguments_are_refused_in_one_sentence(
+    call: Callable[[], object], message: str
+) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         call()
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the other figures show, and how they come to disk."""
+"""Contents of the other figures, and saving them."""
 
 import re
 import subprocess
@@ -118,7 +118,7 @@ def is_framed(axes: Axes) -> bool:
 
 @pytest.mark.parametrize("size", [8, 28])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grid_says_prediction_confidence_and_truth(size: int, channels: int) -> None:
+def test_grid_shows_prediction_confidence_and_true_class(size: int, channels: int) -> None:
     images = graded(4, size, channels)
     figure = prediction_grid(images, LABELS, PROBABILITIES, PETS, columns=3)
     found = tiles(figure)
@@ -149,11 +149,11 @@ def test_grid_of_long_names_does_not_overlap() -> None:
     assert_inside(figure, [*texts, *figure.texts])
 
 
-def test_images_of_numbers_are_on_the_scale_from_0_to_1() -> None:
+def test_float_images_are_drawn_on_a_scale_from_0_to_1() -> None:
     images = graded().astype(np.float32) / 255
     figure = prediction_grid(images, LABELS, PROBABILITIES, PETS)
     assert tiles(figure)[0].images[0].get_clim() == (0, 1)
-    with pytest.raises(ValueError, match="give them as they are before normalization"):
+    with pytest.raises(ValueError, match="pass the images before standardization"):
         prediction_grid(images - 0.5, LABELS, PROBABILITIES, PETS)
 
 
@@ -164,14 +164,14 @@ def test_mistakes_are_the_wrong_ones_most_confident_first() -> None:
     assert len(tiles(confident_mistakes(graded(), LABELS, PROBABILITIES, PETS, count=1))) == 1
 
 
-def test_no_mistakes_are_said_to_be_none() -> None:
+def test_a_figure_without_mistakes_says_so() -> None:
     figure = confident_mistakes(graded(), PROBABILITIES.argmax(-1), PROBABILITIES, PETS)
     assert not tiles(figure)
     assert "no mistakes in 4 examples" in [text.get_text() for text in figure.texts]
 
 
 @pytest.mark.usefixtures("without_shape_checks")
-def test_grid_refuses_what_does_not_fit() -> None:
+def test_grid_refuses_invalid_arguments() -> None:
     with pytest.raises(ValueError, match="not fit 4 images of 2 classes"):
         prediction_grid(graded(), LABELS[:3], PROBABILITIES, PETS)
     with pytest.raises(ValueError, match="1 or 3 channels"):
@@ -228,8 +228,8 @@ def test_a_kernel_of_zeros_can_be_drawn(tmp_path) -> None:
     save(figure, tmp_path / "zeros.png")
 
 
-def test_kernels_that_see_no_image_are_refused() -> None:
-    with pytest.raises(ValueError, match="sees 16 channels, expected 1 or 3"):
+def test_kernels_of_no_first_layer_are_refused() -> None:
+    with pytest.raises(ValueError, match="has 16 input channels, expected 1 or 3"):
         first_layer_filters(np.zeros((3, 3, 16, 2), np.float32))
     with pytest.raises(ValueError, match="image_shape is None"):
         first_layer_filters(np.zeros((64, 2), np.float32))
@@ -264,7 +264,7 @@ def test_reliability_draws_accuracy_gap_and_counts_of_filled_bins() -> None:
 # save, and matplotlib's global state
 
 
-def test_saved_figure_is_a_png_at_150_dots_per_inch(tmp_path) -> None:
+def test_a_saved_figure_is_a_png_at_150_dots_per_inch(tmp_path) -> None:
     figure = reliability_diagram(bins(), title="reliability")
     path = save(figure, tmp_path / "figures" / "reliability.png")
     assert path == tmp_path / "figures" / "reliability.png"
@@ -307,7 +307,7 @@ def test_global_settings_are_neither_changed_nor_needed() -> None:
     assert dict(mpl.rcParams) == before
 
 
-def test_importing_plots_starts_no_pyplot() -> None:
+def test_importing_plots_does_not_import_pyplot() -> None:
     code = "import sys, dl_jax.plots; print('matplotlib.pyplot' in sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -315,9 +315,9 @@ def test_importing_plots_starts_no_pyplot() -> None:
     assert result.stdout.strip() == "False"
 
 
-def test_evaluation_does_not_need_matplotlib() -> None:
-    code = "import sys, dl_jax.evaluation; print('matplotlib' in sys.modules)"
+def test_evaluation_imports_neither_jax_nor_matplotlib() -> None:
+    code = "import sys, dl_jax.evaluation; print({'jax', 'matplotlib'} & sys.modules.keys())"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == "False"
+    assert result.stdout.strip() == "set()"

@@ -1,4 +1,4 @@
-"""Named curves: what is drawn of several runs."""
+"""Named curves: means and bands of replicas."""
 
 import numpy as np
 import pytest
@@ -10,27 +10,26 @@ VALUES = np.array([[1.0, 1e-1, 1e-3], [1.0, 1e-3, 1e-1]])
 
 
 @pytest.mark.parametrize("log_scale", [False, True])
-def test_mean_and_band_of_the_runs(log_scale: bool):
+def test_line_is_the_mean_and_band_one_standard_deviation(log_scale: bool):
     axes = named_lines({"a": (AT, VALUES)}, x="x", y="y", log_scale=log_scale).axes[0]
     scaled = np.log(VALUES) if log_scale else VALUES
     back = np.exp if log_scale else np.asarray
-    mean, deviation = scaled.mean(0), scaled.std(0, ddof=1)
+    mean, std = scaled.mean(0), scaled.std(0, ddof=1)
     np.testing.assert_allclose(axes.get_lines()[0].get_ydata(), back(mean))
     (band,) = axes.collections
     drawn = band.get_paths()[0].vertices[:, 1]
-    np.testing.assert_allclose(drawn.min(), back(mean - deviation).min())
-    np.testing.assert_allclose(drawn.max(), back(mean + deviation).max())
+    np.testing.assert_allclose(drawn.min(), back(mean - std).min())
+    np.testing.assert_allclose(drawn.max(), back(mean + std).max())
     if log_scale:
-        assert drawn.min() > 0  # else the band would fall out of the figure
+        assert drawn.min() > 0  # a log axis has no place for less
 
 
-def test_one_run_has_no_band():
+def test_one_replica_has_no_band():
     axes = named_lines({"a": (AT, VALUES[:1]), "b": (AT, VALUES[1:])}, x="x", y="y").axes[0]
     assert len(axes.get_lines()) == 2
     assert not axes.collections
 
 
-def test_a_single_point_is_seen():
-    """A line of one point has no length."""
+def test_a_single_point_has_a_marker():
     (line,) = named_lines({"a": (AT[:1], VALUES[:, :1])}, x="x", y="y").axes[0].get_lines()
     assert line.get_marker() == "o"

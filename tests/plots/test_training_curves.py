@@ -40,7 +40,7 @@ def legend(figure: Figure) -> tuple[str, list[str]]:
     return found.get_title().get_text(), [text.get_text() for text in found.get_texts()]
 
 
-def test_lines_are_means_over_the_runs_at_their_epochs() -> None:
+def test_lines_are_means_over_replicas() -> None:
     figure = training_curves(SEVERAL)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", "accuracy"]
     epochs, values = line(panel(figure, "loss"), "validation")
@@ -62,22 +62,22 @@ def test_bands_are_one_sample_standard_deviation_wide() -> None:
         )
 
 
-def test_bands_are_there_for_several_runs_only() -> None:
+def test_only_several_replicas_have_bands() -> None:
     several, one = training_curves(SEVERAL), training_curves(ONE)
     assert [len(bands(axes)) for axes in several.axes] == [2, 2]
     assert [len(bands(axes)) for axes in one.axes] == [0, 0]
     assert legend(several) == (
-        "mean ± standard deviation of 3 runs",
+        "mean ± standard deviation of 3 replicas",
         ["train", "validation"],
     )
     assert legend(one) == ("", ["train"])
 
 
-def test_plain_numbers_and_lists_of_one_are_the_same() -> None:
+def test_a_number_and_a_list_of_one_are_drawn_alike() -> None:
     np.testing.assert_allclose(line(panel(training_curves(ONE), "loss"), "train")[1], [1.0, 0.5])
 
 
-def test_runs_that_are_not_finite_are_left_out_and_told_of() -> None:
+def test_nonfinite_replicas_are_left_out_and_counted_in_a_note() -> None:
     history = [
         row(10, "train", loss=[1.0, 3.0, 5.0]),
         row(20, "train", loss=[1.0, None, 3.0]),
@@ -86,13 +86,13 @@ def test_runs_that_are_not_finite_are_left_out_and_told_of() -> None:
     ]
     axes = panel(training_curves(history), "loss")
     np.testing.assert_allclose(line(axes, "train")[1], [3.0, 2.0, 2.0, np.nan])
-    assert axes.get_title(loc="right") == "train: 3 of 3 runs not finite"
+    assert axes.get_title(loc="right") == "train: 3 of 3 replicas not finite"
     lost_one = panel(training_curves(history[:2]), "loss")
-    assert lost_one.get_title(loc="right") == "train: 1 of 3 runs not finite"
+    assert lost_one.get_title(loc="right") == "train: 1 of 3 replicas not finite"
     assert panel(training_curves(SEVERAL), "loss").get_title(loc="right") == ""
 
 
-def test_one_run_may_be_not_finite_throughout(tmp_path) -> None:
+def test_a_history_that_is_never_finite_can_be_drawn(tmp_path) -> None:
     figure = training_curves([row(10, "train", loss=None), row(20, "train", loss=None)])
     assert np.isnan(line(figure.axes[0], "train")[1]).all()
     assert save(figure, tmp_path / "curves.png").stat().st_size > 1000
@@ -133,12 +133,10 @@ def test_splits_differ_by_more_than_color() -> None:
         (
             [row(1, "train", loss=[1.0, 2.0]), row(2, "train", loss=[1.0])],
             {},
-            "loss of the train split is given for 1 and 2 runs",
+            "loss of the train split is given for 1 and 2 replicas",
         ),
     ],
 )
-def test_a_history_that_cannot_be_drawn_is_an_error(
-    history: list, options: dict, message: str
-) -> None:
+def test_invalid_histories_are_refused(history: list, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         training_curves(history, **options)

@@ -1,4 +1,4 @@
-"""What a learner is: three pure functions and the arrays that they pass along."""
+"""What a learner is: three pure functions and the state that they pass on."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,18 +14,23 @@ class TrainState:
     """All that training changes, and nothing but arrays: it can be mapped, sharded, saved, donated.
 
     Attributes:
-        step: updates made so far; its shape is that of the runs held, `()` for one, `(n,)` for n.
+        step: updates made so far.
         params: parameters.
         model_state: what the model changes outside the gradient.
         opt_state: the optimizer's state.
-        key: random key of the run; that of a step is `fold_in(key, step)`.
+        key: random key; the key of a step is `fold_in(key, step)`.
     """
 
-    step: Leaf  # int32 [*runs]
+    step: Leaf  # int32 [*replicas]
     params: Tree
     model_state: Tree
     opt_state: Tree
-    key: Leaf  # [*runs]
+    key: Leaf  # [*replicas]
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """How many copies train side by side: `()` is one, `(n,)` is n, `(n, m)` is n times m."""
+        return self.step.shape
 
 
 class Learner(NamedTuple):
@@ -34,8 +39,11 @@ class Learner(NamedTuple):
     init: `init(key) -> state`.
     train_step: `train_step(state, batch) -> (state, metrics)`, one update.
     eval_step: `eval_step(state, batch) -> metrics`; examples whose `mask` is 0 do not count.
+    streams: leading axes of a training batch, one for each `over_seeds`. Replicas along them see
+        their own data; replicas along other axes share a batch. Evaluation batches have none.
     """
 
     init: Callable[[PRNGKey], TrainState]
     train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
     eval_step: Callable[[TrainState, Batch], Metrics]
+    streams: tuple[int, ...] = ()

@@ -48,11 +48,11 @@ def sharded(
 ) -> Learner:
     """`learner` with batches cut along `axis` of the mesh, and its state placed by `rules`.
 
-    The optimizer's arrays go where their parameters go. Placements speak of a parameter's own
-    axes: those of runs (`over_seeds`) stand before them and are not cut.
+    The optimizer's arrays go where their parameters go. Placements describe a parameter's own
+    axes: the axes of replicas before them are never cut.
 
     Args:
-        learner: any learner, also one of many runs.
+        learner: any learner, also one of several replicas.
         mesh: devices, such as `local_mesh()`.
         rules: ordered patterns over parameter paths (`dl_jax.paths`), each with a placement.
         axis: name of the mesh axis that cuts batches.
@@ -69,44 +69,48 @@ def sharded(
             specs,
         )
 
-    def cut(batch: Batch, runs: int) -> Batch:
-        size = min(array.shape[runs] for array in batch.values())
+    def cut(batch: Batch, streams: int) -> Batch:
+        size = min(array.shape[streams] for array in batch.values())
         if size % mesh.shape[axis]:
             raise UsageError(
                 f"a batch of {size} examples cannot be cut over {mesh.shape[axis]} devices: make "
                 "the batch size a multiple"
             )
-        sharding = NamedSharding(mesh, P(*[None] * runs, axis))
+        sharding = NamedSharding(mesh, P(*[None] * streams, axis))
         return {k: jax.lax.with_sharding_constraint(v, sharding) for k, v in batch.items()}
 
     def init(key: PRNGKey) -> TrainState:
         return place(learner.init(key))
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        state, metrics = learner.train_step(place(state), cut(batch, state.step.ndim))
+        state, metrics = learner.train_step(place(state), cut(batch, len(learner.streams)))
         return place(state), metrics
 
     def eval_step(state: TrainState, batch: Batch) -> Metrics:
         return learner.eval_step(place(state), cut(batch, 0))
 
-    return Learner(init, train_step, eval_step)
+    return Learner(init, train_step, eval_step, learner.streams)
 
 
 def _state_specs(state: TrainState, rules: Rules[Placement]) -> Tree:
-    """Placement of every leaf: a leaf that has the path and shape of a parameter shares its."""
-    runs = state.step.ndim
+    """The sharding of every leaf.
+
+    An optimizer leaf whose path ends in a parameter's path (and has its shape) gets that
+    parameter's sharding; all others are replicated.
+    """
+    replicas = len(state.replicas)
     shapes = [leaf.shape for leaf in jax.tree.leaves(state.params)]
     placements = jax.tree.leaves(
         match(state.params, rules), is_leaf=lambda x: isinstance(x, P) or callable(x)
     )
     specs = {
-        (name, shape): P(*[None] * runs, *_spec(placement, shape[runs:]))
+        (name, shape): P(*[None] * replicas, *_spec(placement, shape[replicas:]))
         for name, shape, placement in zip(path_names(state.params), shapes, placements, strict=True)
     }
 
     def spec_of(name: str, shape: tuple[int, ...]) -> P:
         parts = name.split("/")
-        for start in range(len(parts)):  # the longest ending of the path that is a parameter's
+        for start in range(len(parts)):  # the longest suffix first
             spec = specs.get(("/".join(parts[start:]), shape))
             if spec is not None:
                 return spec

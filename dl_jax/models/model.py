@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+from jax.core import Tracer
 from jaxtyping import Array
 
 from dl_jax.errors import check_range
@@ -25,15 +26,15 @@ class Model(NamedTuple):
 
 
 def uses_dropout(rate: float | Array) -> bool:
-    """Whether a network has dropout at this rate; one that is swept is a traced number, and has.
+    """Whether a network drops at this rate; a traced rate, as in a sweep, always counts as one.
 
     Raises:
         UsageError: a concrete rate lies outside [0, 1).
     """
-    if not isinstance(rate, (int, float)):
+    if isinstance(rate, Tracer):
         return True
-    check_range("dropout_rate", rate, low=0, high=1, exclusive_high=True)
-    return rate > 0
+    check_range("dropout_rate", float(rate), low=0, high=1, exclusive_high=True)
+    return bool(rate > 0)
 
 
 def layer_key(key: PRNGKey | None, layer: int) -> PRNGKey:

@@ -73,7 +73,7 @@ def test_training_by_hand_is_training_with_jax(network, model):
     optimizer = optax.adam(1e-2)
     ours = manual_backprop(model.init, network, backprop.cross_entropy(), optimizer)
     theirs = supervised(model, functional.cross_entropy, optimizer)
-    batches = [make_batch(seed=i, runs=(2,)) for i in range(5)]
+    batches = [make_batch(seed=i, streams=(2,)) for i in range(5)]
     results = []
     for learner in (ours, theirs):
         learner = over_seeds(learner, 2)

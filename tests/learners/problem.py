@@ -12,11 +12,11 @@ from dl_jax.models import cnn, mlp
 SHAPE, CLASSES = (4, 4, 1), 3
 
 
-def make_batch(size=8, seed=0, *, runs=(), mask=None):
-    """Images that show their labels, with leading axes of runs."""
+def make_batch(size=8, seed=0, *, streams=(), mask=None):
+    """Images that show their labels, with leading axes of streams."""
     rng = np.random.default_rng(seed)
-    labels = rng.integers(CLASSES, size=(*runs, size))
-    images = rng.normal(size=(*runs, size, *SHAPE)) + labels[..., None, None, None]
+    labels = rng.integers(CLASSES, size=(*streams, size))
+    images = rng.normal(size=(*streams, size, *SHAPE)) + labels[..., None, None, None]
     batch = {"image": jnp.asarray(images, jnp.float32), "label": jnp.asarray(labels)}
     return batch if mask is None else {**batch, "mask": jnp.asarray(mask)}
 
@@ -43,8 +43,8 @@ def train(learner, state, batches):
     return state, metrics
 
 
-def run_of(tree, *index):
-    """Run `index` of a tree of many."""
+def replica_of(tree, *index):
+    """Replica `index` of a tree of several."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 

@@ -39,8 +39,8 @@ def placed(tree):
     return [(leaf.shape, leaf.sharding.shard_shape(leaf.shape)) for leaf in jax.tree.leaves(tree)]
 
 
-def batches(*runs, size=16):
-    return [make_batch(size, seed, runs=runs) for seed in range(STEPS)]
+def batches(*streams, size=16):
+    return [make_batch(size, seed, streams=streams) for seed in range(STEPS)]
 
 
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
@@ -163,7 +163,7 @@ def test_a_batch_that_the_devices_do_not_divide(runs, mesh):
     spread = sharded(over_seeds(learner, 2) if runs else learner, mesh)
     state = jax.jit(spread.init)(KEY)
     with pytest.raises(UsageError, match="12 examples cannot be cut over 8 devices"):
-        spread.train_step(state, make_batch(12, runs=runs))
+        spread.train_step(state, make_batch(12, streams=runs))
     with pytest.raises(UsageError, match="12 examples cannot be cut over 8 devices"):
         spread.eval_step(state, make_batch(12))
 

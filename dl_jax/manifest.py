@@ -7,6 +7,7 @@ place of another: the manifest tells, before anything of it is used.
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ def verify(folder: Path) -> dict[str, Any]:
     facts, files = _read(folder)
     for name, digest in files.items():
         try:
+            if not stat.S_ISREG((folder / name).stat().st_mode):  # reading a pipe would never end
+                raise ValueError(f"{name} is not a file")
             found = _sha256(folder / name)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise ValueError(f"the file {name} is missing") from error

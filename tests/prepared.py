@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ def prepare(
     corrupt: int | None = None,
     features: tuple[str, str] = ("image", "label"),
     mode: str = "L",
+    labels_of: Mapping[str, Sequence[int]] | None = None,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Write a dataset under `data_dir`; returns its images and labels, split by split.
 
     With `shape` None the images differ in size; record `corrupt` of the first split is no PNG; the
-    dataset says itself which of its `features` are the images and the labels; `mode` is Pillow's.
+    dataset says itself which of its `features` are the images and the labels; `mode` is Pillow's;
+    `labels_of` replaces the random labels of a split.
     """
     folder = data_dir / name / "1.0.0"
     folder.mkdir(parents=True)
@@ -37,6 +40,7 @@ def prepare(
         sizes = [shape or (*random.integers(4, 9, 2), channels) for _ in range(count)]
         images = [random.integers(0, 256, size, dtype=np.uint8) for size in sizes]
         labels = random.integers(0, 3, count)
+        labels = np.array((labels_of or {}).get(split, labels))
         writer = ArrayRecordWriter(
             str(folder / f"{base}-{split}.array_record-00000-of-00001"), "group_size:1"
         )

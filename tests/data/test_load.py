@@ -88,7 +88,7 @@ def test_transparency_is_left_out(tmp_path: Path):
 
 def test_a_configuration_has_to_be_named(tmp_path: Path):
     prepare(tmp_path, "tiny_images/small")
-    with pytest.raises(UsageError, match="configurations small: name one, as in 'tiny_images/sm"):
+    with pytest.raises(UsageError, match="configurations small: choose one, as in 'tiny_images/sm"):
         load("tiny_images", "test", tmp_path)
     test = load("tiny_images/small", "test", tmp_path, cache_dir=tmp_path / "cache")
     assert len(test) == 20
@@ -96,7 +96,7 @@ def test_a_configuration_has_to_be_named(tmp_path: Path):
 
 def test_images_that_differ_in_size_need_a_size(tmp_path: Path):
     prepare(tmp_path, shape=None)
-    with pytest.raises(UsageError, match="differ in size: say with image_size"):
+    with pytest.raises(UsageError, match="differ in size: choose the size .* image_size"):
         load("tiny_images", "test", tmp_path, cache_dir=tmp_path / "cache")
     scaled = load("tiny_images", "test", tmp_path, image_size=(8, 8), cache_dir=tmp_path / "c")
     assert scaled.image_shape == (8, 8, 1)

@@ -1,90 +1,152 @@
-"""Datasets by name."""
+"""Image classification datasets by name."""
 
 import os
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
-from dl_jax.data.cache import cached
+from dl_jax.data.cache import Arrays, cached
 from dl_jax.data.images.digits import digits
+from dl_jax.data.images.folder_source import find_folder, looks_like_folder
 from dl_jax.data.images.image_dataset import ImageDataset
+from dl_jax.data.images.source import DECODING, ImageSize, Source, check_image_size
 from dl_jax.data.splits import SPLITS, split_indices
-from dl_jax.errors import UsageError, check_choice, check_range
+from dl_jax.errors import UsageError, check_choice, check_integer, check_range
+
+PathLike = str | os.PathLike[str]
 
 
 def load(
     name: str,
     split: str,
-    data_dir: str | os.PathLike[str] | None = None,
+    data_dir: PathLike | None = None,
     *,
     validation_fraction: float = 1 / 12,
     split_seed: int = 0,
-    image_size: tuple[int, int] | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
+    image_size: ImageSize | None = None,
+    cache_dir: PathLike | None = None,
 ) -> ImageDataset:
     """One split of an image classification dataset.
 
     The splits are disjoint and depend on `split_seed` alone. A dataset that comes with a
     validation split keeps it; otherwise `validation_fraction` of the training examples, drawn at
-    random, are held out. The test split is the dataset's own; of one that has none, such as
-    `digits`, a fifth of the training examples are held out for it first.
+    random, are held out. The test split is the dataset's own; if there is none, as in `digits`,
+    a fifth of the training examples are held out for it first. If the labels of the test split are
+    withheld (all -1, as ImageNet's), it cannot be used: the validation split takes its place, with
+    a warning, and validation examples are held out from the training examples.
 
     Args:
-        name: `digits`, which comes with the installation, or a TFDS name such as `mnist`.
+        name: `digits`, which comes with the installation; a TFDS name such as `mnist`; or a folder
+            with a folder of images for each class, `FOLDER/CLASS/*.png`, or, divided already,
+            `FOLDER/train/CLASS/*.png` and `FOLDER/test/CLASS/*.png`. A folder that has the name of
+            a dataset is written with its path, as in `./mnist`.
         split: `train`, `validation` or `test`.
-        data_dir: folder of prepared TFDS datasets; `$TFDS_DATA_DIR` where None.
+        data_dir: folder of prepared TFDS datasets; `$TFDS_DATA_DIR` if None.
         validation_fraction: share of the training examples held out, in (0, 1).
         split_seed: chooses which are held out.
-        image_size: height and width to scale to; needed where a dataset's images differ in size.
-        cache_dir: where decoded examples are kept; the user's cache folder where None.
+        image_size: height and width to scale to; needed if the images differ in size.
+        cache_dir: where decoded examples are kept; the user's cache folder if None.
 
     Raises:
-        UsageError: the dataset or split is unknown, not prepared, or cannot be read.
+        UsageError: the dataset or split is unknown, not prepared, or cannot be read; or a label is
+            not that of a class.
+        RunError: the disk of the cache is full.
     """
     check_choice("split", split, SPLITS)
-    check_range(
-        "validation_fraction", validation_fraction,
-        low=0, high=1, exclusive_low=True, exclusive_high=True,
-    )  # fmt: skip
-    if name == "digits":
-        return _held_out(digits(), split, ("validation", "test"), validation_fraction, split_seed)
-
-    from dl_jax.data.images import tfds_source  # half a second that `digits` need not wait for
-
-    prepared = tfds_source.find(name, data_dir)
-    if image_size is None and None in prepared.image_shape:
-        raise UsageError(
-            f"images of {name!r} differ in size: say with image_size (--image-size HEIGHT WIDTH) "
-            "what to scale them to"
-        )
-    missing = tuple(split for split in ("validation", "test") if split not in prepared.splits)
-    stored = "train" if split in missing else split
-    if stored not in prepared.splits:
-        raise UsageError(
-            f"dataset {name!r} has no split {stored!r}, only {', '.join(prepared.splits)}"
-        )
-    size = "" if image_size is None else f"-{image_size[0]}x{image_size[1]}"
-    key = f"{name.replace('/', '-')}-{stored}{size}-{prepared.fingerprint}"
-    arrays = cached(
-        key,
-        lambda allocate: tfds_source.decode(prepared, stored, allocate, image_size),
-        None if cache_dir is None else Path(cache_dir),
-    )
-    dataset = ImageDataset(name, split, arrays, prepared.classes)
-    if stored != "train":
-        return dataset
-    return _held_out(dataset, split, missing, validation_fraction, split_seed)
+    return _load(
+        name, (split,), data_dir, validation_fraction, split_seed, image_size, cache_dir
+    )[split]  # fmt: skip
 
 
 def load_splits(
-    name: str, data_dir: str | os.PathLike[str] | None = None, **options
+    name: str,
+    data_dir: PathLike | None = None,
+    *,
+    validation_fraction: float = 1 / 12,
+    split_seed: int = 0,
+    image_size: ImageSize | None = None,
+    cache_dir: PathLike | None = None,
 ) -> dict[str, ImageDataset]:
-    """All three splits of a dataset, by their names; the options are those of `load`."""
-    return {split: load(name, split, data_dir, **options) for split in SPLITS}
+    """All three splits of a dataset, by their names; the arguments are those of `load`."""
+    return _load(name, SPLITS, data_dir, validation_fraction, split_seed, image_size, cache_dir)
 
 
-def _held_out(
-    everything: ImageDataset, split: str, missing: tuple[str, ...], fraction: float, seed: int
-) -> ImageDataset:
-    """One split of examples from which those of the `missing` splits are held out."""
-    if not missing:
-        return everything
-    return everything.subset(split_indices(len(everything), missing, fraction, seed)[split], split)
+def _load(
+    name: str,
+    splits: Sequence[str],
+    data_dir: PathLike | None,
+    fraction: float,
+    seed: int,
+    image_size: ImageSize | None,
+    cache_dir: PathLike | None,
+) -> dict[str, ImageDataset]:
+    check_range(
+        "validation_fraction", fraction, low=0, high=1, exclusive_low=True, exclusive_high=True
+    )
+    check_integer("split_seed", seed, low=0, high=None)
+    check_image_size(image_size)
+    if name == "digits":
+        everything = digits(image_size)
+        indices = split_indices(len(everything), ("validation", "test"), fraction, seed)
+        return {split: everything.subset(indices[split], split) for split in splits}
+    source = _find(name, data_dir)
+    stored = _stored_as(source)
+    root = None if cache_dir is None else Path(cache_dir)
+    read = {kept: _decoded(source, kept, image_size, root) for kept in {stored[s] for s in splits}}
+    missing = tuple(split for split in ("validation", "test") if stored[split] == "train")
+    found = {}
+    for split in splits:
+        dataset = ImageDataset(name, split, read[stored[split]], source.classes)
+        if stored[split] == "train" and missing:
+            indices = split_indices(len(dataset), missing, fraction, seed)
+            dataset = dataset.subset(indices[split], split)
+        found[split] = dataset
+    return found
+
+
+def _find(name: str, data_dir: PathLike | None) -> Source:
+    if not name:
+        raise UsageError("dataset is '', expected a name such as 'mnist', or a folder of images")
+    if looks_like_folder(name):
+        return find_folder(name)
+    from dl_jax.data.images import tfds_source  # half a second that `digits` need not wait for
+
+    if os.path.isdir(name) and not tfds_source.is_known(name, data_dir):
+        return find_folder(name)
+    return tfds_source.find(name, data_dir)
+
+
+def _stored_as(source: Source) -> dict[str, str]:
+    """Which stored split each split is, or is held out from."""
+    usable = set(source.splits) - source.hidden
+    if "train" not in usable:
+        raise UsageError(
+            f"dataset {source.name!r} has no labeled split 'train', only "
+            f"{', '.join(sorted(usable)) or 'none'}"
+        )
+    stored = {split: split if split in usable else "train" for split in SPLITS}
+    if "test" in source.hidden:
+        place = "training examples held out are"
+        if stored["validation"] == "validation":
+            stored |= {"test": "validation", "validation": "train"}
+            place = "the validation split is"
+        warnings.warn(
+            f"the test labels of {source.name!r} are withheld (-1): {place} used for the test, "
+            "and validation examples are held out from the training examples",
+            stacklevel=4,
+        )
+    return stored
+
+
+def _decoded(source: Source, split: str, image_size: ImageSize | None, root: Path | None) -> Arrays:
+    if not source.splits[split]:
+        raise UsageError(f"split {split!r} of {source.name!r} holds no examples")
+    key = {
+        "name": f"{source.name}-{split}",
+        "examples": source.splits[split],
+        "split": split,
+        "image_size": image_size,
+        "decoding": DECODING,
+        "fingerprint": source.fingerprint,
+    }
+    return cached(key, lambda allocate: source.decode(split, allocate, image_size), root)

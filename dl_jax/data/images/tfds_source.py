@@ -1,25 +1,36 @@
 """Image classification datasets prepared by TensorFlow Datasets, read without TensorFlow.
 
-Only what lies on disk is opened: nothing is ever downloaded behind the user's back.
+Only what lies on disk is opened: nothing is ever downloaded.
 """
 
-import hashlib
+import functools
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from numpy.typing import DTypeLike, NDArray
+from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
 
-from dl_jax.errors import UsageError, nearest
+from dl_jax.data.cache import Allocate
+from dl_jax.data.images.source import ImageSize, Source, check_label, differ_in_size, to_pixels
+from dl_jax.data.images.tfds_folder import (
+    check_feature_classes,
+    data_directory,
+    fingerprint_of,
+    newest_version,
+)
+from dl_jax.errors import UsageError
 
 CHUNK = 1024
+LABELS_SEEN = 100
+"""Labels, spread over a split, by which one knows whether its labels are withheld."""
+NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 
 
 @dataclass(frozen=True)
@@ -28,62 +39,74 @@ class Prepared:
 
     Attributes:
         name: as TFDS writes it, `cifar10` or `glue/sst2`.
-        folder: where its records and `dataset_info.json` lie.
-        splits: names of its splits.
+        folder: holds its records and `dataset_info.json`.
+        builder: TFDS's.
         classes: names of the labels.
         image: name of the feature that holds the images.
         label: name of the feature that holds the labels.
         image_shape: `(height, width, channels)`; None where images differ in that size. Channels
             are those that images are decoded to: 1, or 3.
-        fingerprint: changes whenever the files do.
     """
 
     name: str
     folder: Path
-    splits: tuple[str, ...]
+    builder: Any
     classes: tuple[str, ...]
     image: str
     label: str
     image_shape: tuple[int | None, ...]
-    fingerprint: str
 
 
-def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
-    """`data_dir`, or `$TFDS_DATA_DIR`, or TFDS's default folder."""
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(chosen).expanduser()
+def is_known(name: str, data_dir: str | os.PathLike[str] | None) -> bool:
+    """Whether TFDS has a dataset of this name, or one lies prepared under `data_dir`."""
+    base = name.split("/")[0]
+    return base in _known() or (data_directory(data_dir) / base).is_dir()
 
 
-def find(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
-    """The newest version of a dataset that lies prepared under `data_dir`.
+def find(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
+    """The newest version of a dataset prepared under `data_dir`.
 
     Raises:
-        UsageError: the name is unknown, the folder is missing, the dataset is not in it, or it is
-            not one of images with labels.
+        UsageError: the name is unknown, the folder is missing or cannot be read, the dataset is
+            not in it, or it is not one of images with labels.
     """
-    root = data_directory(data_dir)
-    versions = sorted(_versions(root / name), key=_version_number)
-    configs = [path.name for path in _folders(root / name) if _versions(path)]
-    if not versions and configs:
+    if not all(re.fullmatch(NAME_PATTERN, part) for part in name.split("/")):
         raise UsageError(
-            f"dataset {name!r} is prepared in {root} in the configurations {', '.join(configs)}: "
-            f"name one, as in '{name}/{configs[0]}'"
+            f"dataset is {name!r}, expected 'digits', a TFDS name such as 'mnist' or 'glue/sst2', "
+            "or a folder of images written as ./FOLDER"
         )
-    if not versions:
-        _explain_absence(name, root)
-    folder = versions[-1]
+    root = data_directory(data_dir)
     try:
-        builder = tfds.builder_from_directory(folder)
+        folder = newest_version(name, root, _known)
+        prepared = _open(name, folder)
+        splits = {split: info.num_examples for split, info in prepared.builder.info.splits.items()}
+        hidden = {"test"} if splits.get("test") and _is_hidden(prepared, "test") else set()
+        fingerprint = fingerprint_of(folder)
+    except OSError as error:
+        raise UsageError(
+            f"dataset {name!r} in {root} cannot be read ({error.strerror}: {error.filename}): make "
+            "it readable"
+        ) from error
+    decode = functools.partial(_decode, prepared)
+    return Source(name, prepared.classes, splits, fingerprint, decode, frozenset(hidden))
+
+
+def _open(name: str, folder: Path) -> Prepared:
+    check_feature_classes(name, folder)
+    try:
+        builder: Any = tfds.builder_from_directory(folder)
         info = builder.info
-        splits = tuple(info.splits)
         features: Any = info.features
+        keys: Any = info.supervised_keys or ()
+        dict(info.splits)
+    except OSError:
+        raise
     except Exception as error:
         raise UsageError(
             f"dataset {name!r} in {folder} cannot be opened ({_first_line(error)}): "
             "prepare it again"
         ) from error
     found: dict[str, Any] = dict(features) if hasattr(features, "items") else {}
-    keys: Any = info.supervised_keys or ()
     named = len(keys) == 2 and all(isinstance(key, str) for key in keys)
     image_name, label_name = keys if named else ("image", "label")
     image: Any = found.get(image_name)
@@ -92,68 +115,110 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Prepared:
     if not (isinstance(image, kinds.Image) and isinstance(label, kinds.ClassLabel)):
         raise UsageError(
             f"dataset {name!r} is not one of images with labels: expected an image and a class "
-            f"label, found {', '.join(found) or 'no features by name'}"
+            f"label, found {', '.join(found) or 'no named features'}"
         )
     if np.dtype(image.np_dtype) != np.uint8:
         raise UsageError(f"images of {name!r} are {image.np_dtype}, expected bytes (uint8)")
+    if not label.num_classes:
+        raise UsageError(f"dataset {name!r} does not say how many classes its labels have")
     height, width, channels = image.shape
-    return Prepared(
-        name,
-        folder,
-        splits,
-        tuple(label.names),
-        image_name,
-        label_name,
-        (height, width, 1 if channels == 1 else 3),  # transparency is left out
-        _fingerprint(folder),
+    shape = (height, width, 1 if channels == 1 else 3)  # transparency is dropped
+    return Prepared(name, folder, builder, tuple(label.names), image_name, label_name, shape)
+
+
+def _is_hidden(prepared: Prepared, split: str) -> bool:
+    """Whether the labels of a split are withheld: -1, as far as one looks."""
+    source = _data_source(prepared, split)
+    indices = np.linspace(0, len(source) - 1, min(len(source), LABELS_SEEN)).astype(int)
+    return all(
+        int(_read(source, [int(index)], prepared, split)[0][prepared.label]) == -1
+        for index in indices
     )
 
 
-def decode(
-    prepared: Prepared,
-    split: str,
-    allocate: Callable[[str, tuple[int, ...], DTypeLike], NDArray],
-    image_size: tuple[int, int] | None = None,
-) -> None:
-    """Decode all images and labels of one split into arrays under these names.
-
-    Args:
-        prepared: as found by `find`.
-        split: one of `prepared.splits`.
-        allocate: `allocate(name, shape, dtype)` gives the array to be filled.
-        image_size: height and width that every image is scaled to.
-
-    Raises:
-        UsageError: a record cannot be read or decoded.
-    """
-    builder: Any = tfds.builder_from_directory(prepared.folder)
+def _data_source(prepared: Prepared, split: str) -> Any:
+    """The records of a split, their images not decoded."""
+    info = prepared.builder.info
+    where = f"dataset {prepared.name!r} in {prepared.folder}"
+    if info.file_format.value != "array_record":
+        raise UsageError(
+            f"{where} is stored as {info.file_format.value}: prepare it again with "
+            "--file_format=array_record"
+        )
+    for path, length in zip(
+        info.splits[split].filepaths, info.splits[split].shard_lengths, strict=True
+    ):
+        try:
+            with open(path, "rb"):
+                pass
+            held = ArrayRecordReader(str(path)).num_records()
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"the file {path} is missing: put it back, or prepare the dataset again"
+            ) from error
+        except OSError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"the file {path} is corrupt ({_first_line(error)}): delete the folder "
+                f"{prepared.folder} and prepare the dataset again"
+            ) from error
+        if held == 0 and length:
+            raise UsageError(
+                f"the file {path} is corrupt (it holds no readable record): delete the folder "
+                f"{prepared.folder} and prepare the dataset again"
+            )
+        if held != length:
+            raise UsageError(
+                f"the file {path} holds {held} records, expected {length} as dataset_info.json "
+                "beside it says: they belong to different copies of the dataset, restore one"
+            )
     skip: Any = {prepared.image: tfds.decode.SkipDecoding()}
     try:
-        source: Any = builder.as_data_source(split, decoders=skip)
+        return prepared.builder.as_data_source(split, decoders=skip)
+    except OSError:
+        raise
     except Exception as error:
         raise UsageError(
-            f"split {split!r} of {prepared.name!r} in {prepared.folder} cannot be opened "
-            f"({_first_line(error)}): prepare it again with --file_format=array_record"
+            f"split {split!r} of {where} cannot be opened ({_first_line(error)}): prepare it "
+            "again with --file_format=array_record"
         ) from error
-    size = image_size or prepared.image_shape[:2]
-    shape: Any = (len(source), *size, prepared.image_shape[-1])
-    images = allocate("image", shape, np.uint8)
+
+
+def _decode(
+    prepared: Prepared, split: str, allocate: Allocate, image_size: ImageSize | None
+) -> None:
+    """Decode all images and labels of one split.
+
+    Raises:
+        UsageError: a record cannot be read or decoded, or its label is not that of a class.
+    """
+    height, width = image_size or prepared.image_shape[:2]
+    if height is None or width is None:
+        raise differ_in_size(prepared.name)
+    source = _data_source(prepared, split)
+    channels = prepared.image_shape[-1] or 3
+    images = allocate("image", (len(source), height, width, channels), np.uint8)
     labels = allocate("label", (len(source),), np.int32)
     for start in range(0, len(source), CHUNK):
         chunk = range(start, min(start + CHUNK, len(source)))
         for index, record in zip(chunk, _read(source, chunk, prepared, split), strict=True):
+            label = int(record[prepared.label])
+            check_label(label, prepared.classes, _record(prepared, split, index))
+            labels[index] = label
             try:
-                images[index] = _decode_image(record[prepared.image], images.shape[1:], image_size)
-                labels[index] = record[prepared.label]
+                with Image.open(io.BytesIO(record[prepared.image])) as image:
+                    pixels = to_pixels(image, channels, image_size)
+                images[index] = pixels.reshape(images.shape[1:])  # no broadcasting
             except Exception as error:
                 raise _corrupt(prepared, split, index, error) from error
 
 
-def _read(source: Any, chunk: range, prepared: Prepared, split: str) -> Sequence[dict]:
+def _read(source: Any, chunk: Sequence[int], prepared: Prepared, split: str) -> Sequence[dict]:
     try:
         return source.__getitems__(list(chunk))
     except Exception:
-        for index in chunk:  # find the record that is to blame
+        for index in chunk:  # find the record that cannot be read
             try:
                 source[index]
             except Exception as error:
@@ -161,61 +226,20 @@ def _read(source: Any, chunk: range, prepared: Prepared, split: str) -> Sequence
         raise
 
 
-def _decode_image(
-    encoded: bytes, shape: tuple[int, ...], image_size: tuple[int, int] | None
-) -> NDArray[np.uint8]:
-    image = Image.open(io.BytesIO(encoded))
-    image = image.convert("L" if shape[-1] == 1 else "RGB")
-    if image_size is not None:
-        image = image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(image, np.uint8).reshape(shape)
+def _record(prepared: Prepared, split: str, index: int) -> str:
+    return f"record {index} of {prepared.name!r}, split {split!r}, in {prepared.folder}"
 
 
 def _corrupt(prepared: Prepared, split: str, index: int, error: Exception) -> UsageError:
     return UsageError(
-        f"record {index} of {prepared.name!r}, split {split!r}, in {prepared.folder} is corrupt "
-        f"({_first_line(error)}): delete the folder and prepare the dataset again"
+        f"{_record(prepared, split, index)} is corrupt ({_first_line(error)}): delete the folder "
+        "and prepare the dataset again"
     )
 
 
-def _explain_absence(name: str, root: Path) -> None:
-    known = tfds.list_builders(with_community_datasets=False)
-    base = name.split("/")[0]
-    on_disk = [path.name for path in _folders(root)]
-    if base not in known and base not in on_disk:
-        options = ["digits", *known, *on_disk]
-        raise UsageError(
-            f"dataset {name!r} is unknown, expected 'digits' or the TFDS name of an image "
-            f"classification dataset such as 'mnist'{nearest(name, options)}"
-        )
-    advice = (
-        f"prepare it with `pip install -e '.[prepare]'` and `tfds build {name} "
-        f"--file_format=array_record --data_dir={root}`, or name the folder that holds it with "
-        "--data-dir or TFDS_DATA_DIR"
-    )
-    if not root.is_dir():
-        raise UsageError(f"dataset {name!r} cannot be read, there is no folder {root}: {advice}")
-    raise UsageError(f"dataset {name!r} is not prepared in {root}: {advice}")
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-
-
-def _versions(folder: Path) -> list[Path]:
-    return [path for path in _folders(folder) if (path / "dataset_info.json").is_file()]
-
-
-def _version_number(folder: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", folder.name))
-
-
-def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        stat = path.stat()
-        digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+@functools.cache
+def _known() -> list[str]:
+    return tfds.list_builders(with_community_datasets=False)
 
 
 def _first_line(error: Exception) -> str:

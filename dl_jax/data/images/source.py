@@ -1,0 +1,82 @@
+"""What `load` needs to know of stored images, wherever and however they are stored."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dl_jax.data.cache import Allocate
+from dl_jax.errors import UsageError, check_integer
+
+DECODING = 2
+"""Version of the decoding: raise it with any change of the pixels or labels that it gives."""
+ImageSize = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Labeled images on disk that are not decoded yet.
+
+    Attributes:
+        name: as given to `load`.
+        classes: names of the labels, in their order.
+        splits: name of each stored split to its number of examples.
+        fingerprint: changes whenever the files do.
+        decode: `decode(split, allocate, image_size)` fills `image`, uint8
+            `[examples, height, width, channels]`, and `label`, int32 `[examples]`; `image_size` is
+            the height and width to scale to, or None.
+        hidden: splits whose labels are withheld: all are -1.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    splits: Mapping[str, int]
+    fingerprint: str
+    decode: Callable[[str, Allocate, ImageSize | None], None]
+    hidden: frozenset[str] = frozenset()
+
+
+def check_image_size(image_size: ImageSize | None) -> None:
+    """Raise unless height and width are positive integers.
+
+    Raises:
+        UsageError: names the side and its value.
+    """
+    if image_size is None:
+        return
+    for side, value in zip(("height", "width"), image_size, strict=True):
+        check_integer(f"image_size: the {side}", value, low=1)
+
+
+def check_label(label: int, classes: tuple[str, ...], where: str) -> None:
+    """Raise unless a label is that of a class.
+
+    Raises:
+        UsageError: names the record and the label.
+    """
+    if not 0 <= label < len(classes):
+        raise UsageError(
+            f"{where} has the label {label}, expected 0 to {len(classes) - 1}, as there are "
+            f"{len(classes)} classes"
+        )
+
+
+def differ_in_size(name: str) -> UsageError:
+    """The images of a set cannot be one array without an `image_size`."""
+    return UsageError(
+        f"images of {name!r} differ in size: choose the size to scale them to with image_size "
+        "(--image-size HEIGHT WIDTH)"
+    )
+
+
+def to_pixels(image: Image.Image, channels: int, image_size: ImageSize | None) -> NDArray[np.uint8]:
+    """Pixels `[height, width, channels]`: gray levels or RGB, scaled if a size is given.
+
+    Transparency is dropped.
+    """
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image_size is not None:
+        image = image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)

@@ -1,4 +1,4 @@
-"""An optimizer from plain values: the rule, its schedule, its decay and its clipping."""
+"""An optimizer from plain values: update rule, schedule, weight decay and clipping."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,40 +8,35 @@ import optax
 
 from dl_jax.errors import check_choice, check_range
 from dl_jax.optim.by_path import path_mask
-from dl_jax.optim.optimizers import (
-    adaptive_moments,
-    descent,
-    heavy_ball,
-    plain,
-    root_mean_square,
-)
+from dl_jax.optim.optimizers import descent
+from dl_jax.optim.rules import adaptive_moments, heavy_ball, plain, root_mean_square
 from dl_jax.optim.schedules import Schedule, constant, warmup_cosine
 
 RULES = {
-    "adam": adaptive_moments(0.9, 0.999, 1e-8),
-    "momentum": heavy_ball(0.9),
-    "nesterov": heavy_ball(0.9, nesterov=True),
-    "rmsprop": root_mean_square(0.9, 1e-8),
+    "adam": adaptive_moments(),
+    "momentum": heavy_ball(),
+    "nesterov": heavy_ball(nesterov=True),
+    "rmsprop": root_mean_square(),
     "sgd": plain(),
 }
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How gradients become updates."""
+    """An optimizer with its schedule."""
 
     optimizer: Literal["adam", "momentum", "nesterov", "rmsprop", "sgd"] = "adam"
     """Update rule."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Course of the learning rate after the warm-up: constant, or to zero along a cosine."""
+    """Learning rate after the warm-up: constant, or along a cosine to zero."""
     warmup: float = 0.0
-    """Share of the training during which the learning rate rises linearly from zero, in [0, 1)."""
+    """Fraction of the steps over which the learning rate rises linearly from zero, in [0, 1)."""
     weight_decay: float = 0.0
-    """Share of each kernel taken off per step and learning rate (decoupled); biases keep theirs."""
+    """Decoupled weight decay (kernels only)."""
     clip_norm: float = 0.0
-    """Norm to which longer gradients are shortened; 0 is never."""
+    """Clip gradients to this global norm; 0 disables."""
 
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, RULES)
@@ -50,6 +45,11 @@ class OptimizerConfig:
         check_range("warmup", self.warmup, low=0, high=1, exclusive_high=True)
         check_range("weight_decay", self.weight_decay, low=0, high=1e6)
         check_range("clip_norm", self.clip_norm, low=0, high=1e9)
+
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether the learning rate at a step depends on the number of steps in all."""
+        return self.schedule != "constant" or self.warmup > 0
 
 
 def make_schedule(config: OptimizerConfig, total_steps: int) -> Schedule:
@@ -63,12 +63,12 @@ def make_schedule(config: OptimizerConfig, total_steps: int) -> Schedule:
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
-    """Clipping, then the update rule, with the kernels decaying beside it."""
+    """Clipping, then the update rule with weight decay on kernels."""
     optimizer = descent(
         RULES[config.optimizer],
         make_schedule(config, total_steps),
         weight_decay=config.weight_decay,
-        # Needless where there are no kernels, as in a group of biases.
+        # Not strict: a group of biases has no kernels.
         mask=path_mask(".*kernel", strict=False),
     )
     if config.clip_norm == 0:

@@ -1,4 +1,4 @@
-"""A dataset: arrays of examples that can be indexed all at once."""
+"""A dataset: named arrays of examples."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,15 +8,25 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-# Up to here a dataset is held on the device and batches are gathered there; above it, streamed.
+from dl_jax.errors import UsageError, check_integer
+
 RESIDENT_BYTES = 2**30
+"""Datasets up to this size are held on the device; larger ones are streamed."""
 
 
 D = TypeVar("D", bound="Dataset")
 
 
 class LazyRows:
-    """Chosen rows of an array on disk, read when they are indexed."""
+    """Selected rows of a memory-mapped array, read from disk when they are indexed.
+
+    Has `shape`, `dtype`, `nbytes`, `len` and indexing along the first axis, as an array has; `[:]`
+    reads everything.
+
+    Attributes:
+        array: the whole array.
+        indices: which of its rows these are, in their order.
+    """
 
     def __init__(self, array: "NDArray | LazyRows", indices: NDArray[np.integer]) -> None:
         self.array, self.indices = array, indices
@@ -32,17 +42,31 @@ class LazyRows:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples of one split, in memory or mapped from the cache.
+    """Examples of one split, in memory or memory-mapped.
 
     Attributes:
         name: as given to `load`.
         split: `train`, `validation` or `test`.
-        arrays: feature name to an array whose first axis counts the examples.
+        arrays: feature name to an array `[examples, ...]`.
+
+    Raises:
+        UsageError: there are no arrays, or they differ in length.
     """
 
     name: str
     split: str
     arrays: Mapping[str, NDArray | LazyRows]
+
+    def __post_init__(self) -> None:
+        lengths = {
+            name: array.shape[0] if array.shape else 0 for name, array in self.arrays.items()
+        }
+        if len(set(lengths.values())) != 1:
+            found = ", ".join(f"{length} of {name!r}" for name, length in lengths.items())
+            raise UsageError(
+                f"dataset {self.name!r} has {found or 'no arrays'}, expected arrays with the same "
+                "number of examples"
+            )
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
@@ -53,13 +77,13 @@ class Dataset:
         return sum(array.nbytes for array in self.arrays.values()) <= RESIDENT_BYTES
 
     def batch(self, indices: NDArray[np.integer]) -> dict[str, NDArray]:
-        """The examples at `indices`; the batch has the shape of `indices` in front."""
+        """The examples at `indices`: arrays `[*indices.shape, ...]`."""
         return {name: array[indices] for name, array in self.arrays.items()}
 
     def subset(self: D, indices: NDArray[np.integer], split: str | None = None) -> D:
-        """The examples at `indices`, under the name of another split if one is given.
+        """The examples at `indices`, as the split `split` if one is given.
 
-        Small sets are copied; of large ones the rows are looked up when they are asked for.
+        Small sets are copied; rows of large ones are read when they are indexed.
         """
         arrays = {
             name: array[indices] if self.resident else LazyRows(array, indices)
@@ -68,16 +92,25 @@ class Dataset:
         return replace(self, split=split or self.split, arrays=arrays)
 
     def take(self: D, count: int) -> D:
-        """The first `count` examples, for a quick look."""
+        """The first `count` examples, or all if there are fewer.
+
+        Raises:
+            UsageError: the count is negative.
+        """
+        check_integer("the number of examples to take", count, low=0)
         return self.subset(np.arange(min(count, len(self))))
 
     def evaluation_batches(self, batch_size: int) -> Iterator[dict[str, NDArray]]:
-        """Every example once, in order, in batches of one shape.
+        """Every example once, in order, in batches of exactly `batch_size`.
 
-        The last batch is filled up with repeated examples; `mask` is 1 for those that count. All
-        datasets thus share one shape, which is the one asked for: devices that divide it evenly
-        divide every batch.
+        The last batch is padded with copies of the last example; `mask` is 1 for examples and 0
+        for padding. All batches have one shape, so that one compiled program evaluates them all
+        and devices can divide each evenly.
+
+        Raises:
+            UsageError: the batch size is not a positive integer.
         """
+        check_integer("the evaluation batch size", batch_size, low=1)
         for start in range(0, len(self), batch_size):
             indices = np.arange(start, start + batch_size)
             mask = indices < len(self)

@@ -6,14 +6,16 @@ from numpy.typing import NDArray
 from dl_jax.errors import UsageError
 
 SPLITS = ("train", "validation", "test")
+"""Names of the splits. The order matters: toy problems draw each from its own seed."""
 
 
 def split_indices(
     count: int, missing: tuple[str, ...], fraction: float, seed: int
 ) -> dict[str, NDArray]:
-    """Which of `count` examples train, and which are held out for the `missing` splits.
+    """Indices of the training examples and of those held out for the `missing` splits.
 
-    A fifth of them for `test`, and `fraction` of what is left for `validation`.
+    A fifth of `count` examples is held out for `test`, and `fraction` of the rest for
+    `validation`.
 
     Raises:
         UsageError: a split would be empty.
@@ -29,7 +31,7 @@ def split_indices(
 
 
 def _divide(count: int, fraction: float, seed: int) -> tuple[NDArray, NDArray]:
-    """Indices of what stays and of the share held out, both in ascending order."""
+    """Indices of the examples kept and of those held out, in ascending order."""
     held = round(count * fraction)
     if not 0 < held < count:
         raise UsageError(

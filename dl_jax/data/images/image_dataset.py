@@ -13,14 +13,14 @@ class ImageDataset(Dataset):
     `[examples]`.
 
     Attributes:
-        classes: names of the labels, in their order.
+        classes: names of the labels, in order.
     """
 
     classes: tuple[str, ...]
 
     @property
     def num_classes(self) -> int:
-        """Number of different labels."""
+        """Number of classes."""
         return len(self.classes)
 
     @property

@@ -8,8 +8,20 @@ from dl_jax.errors import UsageError
 
 
 def image_statistics(dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each channel over all pixels, for images scaled to [0, 1]."""
+    """Mean and standard deviation of each channel over all pixels, for images scaled to [0, 1].
+
+    Args:
+        dataset: its feature `image` is uint8 `[examples, height, width, channels]`.
+
+    Returns:
+        Mean and standard deviation, `[channels]`.
+
+    Raises:
+        UsageError: the images are not uint8, or there are none.
+    """
     images = dataset.arrays["image"]
+    if not images.nbytes:
+        raise UsageError(f"split {dataset.split!r} of {dataset.name!r} holds no images")
     if images.dtype != np.uint8:
         raise UsageError(f"images are {images.dtype}, expected uint8 as `load` gives them")
     # From the histogram of each channel: exact, and no float copy of the images is made.

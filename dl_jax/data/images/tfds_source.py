@@ -30,7 +30,7 @@ from dl_jax.errors import UsageError
 CHUNK = 1024
 LABELS_SEEN = 100
 """Labels, spread over a split, by which one knows whether its labels are withheld."""
-NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}"
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,7 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
         hidden = {"test"} if splits.get("test") and _is_hidden(prepared, "test") else set()
         fingerprint = fingerprint_of(folder)
     except OSError as error:
-        raise UsageError(
-            f"dataset {name!r} in {root} cannot be read ({error.strerror}: {error.filename}): make "
-            "it readable"
-        ) from error
+        raise _unreadable(name, error) from error
     decode = functools.partial(_decode, prepared)
     return Source(name, prepared.classes, splits, fingerprint, decode, frozenset(hidden))
 
@@ -145,9 +142,25 @@ def _data_source(prepared: Prepared, split: str) -> Any:
             f"{where} is stored as {info.file_format.value}: prepare it again with "
             "--file_format=array_record"
         )
-    for path, length in zip(
-        info.splits[split].filepaths, info.splits[split].shard_lengths, strict=True
-    ):
+    _check_shards(prepared, split)
+    skip: Any = {prepared.image: tfds.decode.SkipDecoding()}
+    try:
+        return prepared.builder.as_data_source(split, decoders=skip)
+    except Exception as error:
+        raise UsageError(
+            f"split {split!r} of {where} cannot be opened ({_first_line(error)}): prepare it "
+            "again with --file_format=array_record"
+        ) from error
+
+
+def _check_shards(prepared: Prepared, split: str) -> None:
+    """Raise unless each file of a split holds the records that `dataset_info.json` counts.
+
+    Raises:
+        UsageError: a file is missing, unreadable, corrupt or another copy's.
+    """
+    info: Any = prepared.builder.info.splits[split]
+    for path, length in zip(info.filepaths, info.shard_lengths, strict=True):
         try:
             with open(path, "rb"):
                 pass
@@ -156,8 +169,8 @@ def _data_source(prepared: Prepared, split: str) -> Any:
             raise UsageError(
                 f"the file {path} is missing: put it back, or prepare the dataset again"
             ) from error
-        except OSError:
-            raise
+        except OSError as error:
+            raise _unreadable(prepared.name, error) from error
         except Exception as error:
             raise UsageError(
                 f"the file {path} is corrupt ({_first_line(error)}): delete the folder "
@@ -173,16 +186,6 @@ def _data_source(prepared: Prepared, split: str) -> Any:
                 f"the file {path} holds {held} records, expected {length} as dataset_info.json "
                 "beside it says: they belong to different copies of the dataset, restore one"
             )
-    skip: Any = {prepared.image: tfds.decode.SkipDecoding()}
-    try:
-        return prepared.builder.as_data_source(split, decoders=skip)
-    except OSError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"split {split!r} of {where} cannot be opened ({_first_line(error)}): prepare it "
-            "again with --file_format=array_record"
-        ) from error
 
 
 def _decode(
@@ -224,6 +227,12 @@ def _read(source: Any, chunk: Sequence[int], prepared: Prepared, split: str) -> 
             except Exception as error:
                 raise _corrupt(prepared, split, index, error) from error
         raise
+
+
+def _unreadable(name: str, error: OSError) -> UsageError:
+    return UsageError(
+        f"dataset {name!r} cannot be read ({error.strerror}: {error.filename}): make it readable"
+    )
 
 
 def _record(prepared: Prepared, split: str, index: int) -> str:

@@ -1,8 +1,9 @@
 """Selecting leaves of a tree by ordered patterns over their paths.
 
-One mechanism serves whatever treats parameters differently: which are frozen, which decay, which
-learn at another rate, which are sharded. A path is a leaf's keys joined by slashes, `head/kernel`;
-a pattern is a regular expression that must match the whole path; the first that matches wins.
+One mechanism for everything that treats parameters differently: which are frozen, which decay,
+which have another learning rate, how they are sharded. A path is a leaf's keys joined by slashes,
+`head/kernel`; a pattern is a regular expression that must match the whole path; the first match
+wins.
 """
 
 import re
@@ -28,6 +29,21 @@ def path_names(tree: Tree) -> list[str]:
     return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
 
 
+def check_pattern(pattern: str) -> None:
+    """Raise unless `pattern` is a regular expression.
+
+    Raises:
+        UsageError: says what is wrong with it.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            f"pattern {pattern!r} is not a regular expression: {error}; escape special characters, "
+            "as in '\\('"
+        ) from error
+
+
 def match(tree: Tree, rules: Rules[T], *, strict: bool = True) -> Tree:
     """A tree of the same structure with, at each leaf, the value of the first matching rule.
 
@@ -35,16 +51,18 @@ def match(tree: Tree, rules: Rules[T], *, strict: bool = True) -> Tree:
     {'head': {'bias': 'no', 'kernel': 'yes'}}
 
     Args:
-        tree: whose leaves are named.
+        tree: its leaves' paths are matched.
         rules: patterns in order, with their values.
-        strict: whether a pattern other than `.*` has to match some path.
+        strict: require every pattern except `.*` to match some path.
 
     Raises:
-        UsageError: a path that no pattern matches, or a pattern that is needed and matches no
-            path: both are mistakes that would otherwise train something else than was meant.
+        UsageError: a path that no pattern matches, a pattern that matches no path if `strict`
+            (both would silently train something else than was meant), or a pattern that is no
+            regular expression.
     """
     names = path_names(tree)
     for pattern, _ in rules:
+        check_pattern(pattern)
         if strict and pattern != ".*" and not any(re.fullmatch(pattern, name) for name in names):
             raise UsageError(
                 f"pattern {pattern!r} matches no path{nearest(pattern, names)}; the paths are "
@@ -59,6 +77,6 @@ def _first(name: str, rules: Rules[T]) -> T:
             return value
     patterns = ", ".join(repr(pattern) for pattern, _ in rules)
     raise UsageError(
-        f"path {name!r} is matched by none of the patterns {patterns}; add one for it, or a last "
+        f"path {name!r} matches none of the patterns {patterns}; add a pattern for it, or a last "
         "rule with '.*'"
     )

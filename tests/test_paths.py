@@ -77,6 +77,15 @@ def test_unmatched_pattern_is_named_with_the_nearest_path():
     assert "did you mean 'head/kernel'?" in str(caught.value)
 
 
+def test_invalid_regular_expression_is_named():
+    with pytest.raises(UsageError, match=re.escape("pattern '(' is not a regular expression")):
+        match(TREE, [("(", 0), (".*", 1)])
+
+
+def test_a_pattern_may_match_nothing_if_not_strict():
+    assert match({"a": 0}, [("b", 1), (".*", 2)], strict=False) == {"a": 2}
+
+
 def test_catch_all_may_match_nothing_more():
     assert match({"a": 0}, [("a", 1), (".*", 2)]) == {"a": 1}
     assert match({}, [(".*", 2)]) == {}

@@ -2,7 +2,8 @@
 
 from dl_jax.optim.by_path import by_path, freeze, frozen, path_mask
 from dl_jax.optim.configured import OptimizerConfig, make_optimizer, make_schedule
-from dl_jax.optim.optimizers import adam, adamw, momentum, nesterov, rmsprop, sgd
+from dl_jax.optim.optimizers import adam, adamw, descent, momentum, nesterov, rmsprop, sgd
+from dl_jax.optim.rules import Moments, UpdateRule
 from dl_jax.optim.schedules import (
     Schedule,
     constant,
@@ -13,13 +14,16 @@ from dl_jax.optim.schedules import (
 )
 
 __all__ = [
+    "Moments",
     "OptimizerConfig",
     "Schedule",
+    "UpdateRule",
     "adam",
     "adamw",
     "by_path",
     "constant",
     "cosine",
+    "descent",
     "freeze",
     "frozen",
     "make_optimizer",

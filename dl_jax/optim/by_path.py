@@ -4,22 +4,24 @@ from collections.abc import Callable, Hashable
 
 import optax
 
-from dl_jax.paths import Rules, match
+from dl_jax.paths import Rules, check_pattern, match
 from dl_jax.types import Params, Tree
 
 
 def by_path(rules: Rules[optax.GradientTransformation]) -> optax.GradientTransformation:
-    """Each parameter is updated by the transformation of the first rule that matches its path.
+    """Update each parameter by the transformation of the first rule that matches its path.
 
-    A group with another learning rate, and one that does not learn:
+    A group with another learning rate, and one that is frozen:
 
         by_path([("head/.*", optax.adam(1e-3)), ("embed/.*", frozen()), (".*", optax.adam(1e-4))])
 
-    No moments are kept for frozen parameters, and no weight decay reaches them.
+    Frozen parameters have no moments and no weight decay.
 
     Raises:
-        UsageError: at `init`, as `dl_jax.paths.match` does.
+        UsageError: a pattern is not a regular expression; at `init`, as `dl_jax.paths.match` does.
     """
+    for pattern, _ in rules:
+        check_pattern(pattern)
     transformations: dict[Hashable, optax.GradientTransformation] = {
         str(index): transformation for index, (_, transformation) in enumerate(rules)
     }
@@ -28,12 +30,12 @@ def by_path(rules: Rules[optax.GradientTransformation]) -> optax.GradientTransfo
 
 
 def frozen() -> optax.GradientTransformation:
-    """Updates of zero: the parameters stay what they are."""
+    """Updates of zero: the parameters stay as they are."""
     return optax.set_to_zero()
 
 
 def freeze(pattern: str, optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """`optimizer` for all parameters but those whose path `pattern` matches, which stay."""
+    """Freeze the parameters whose path `pattern` matches; `optimizer` updates the others."""
     return by_path([(pattern, frozen()), (".*", optimizer)])
 
 
@@ -43,7 +45,9 @@ def path_mask(pattern: str, *, strict: bool = True) -> Callable[[Params], Tree]:
     Weight decay on kernels alone: `optax.adamw(1e-3, mask=path_mask(".*/kernel"))`.
 
     Raises:
-        UsageError: at `init`, if it is `strict` and the pattern matches no path.
+        UsageError: `pattern` is not a regular expression; at `init`, if `strict` and the pattern
+            matches no path.
     """
+    check_pattern(pattern)
     rules = [(pattern, True), (".*", False)]
     return lambda params: match(params, rules, strict=strict)

@@ -1,12 +1,13 @@
 """Gradient descent and its descendants, from scratch, as `optax.GradientTransformation`.
 
-Every optimizer here is a *rule*, which turns a gradient into a direction and remembers what it has
-to, and one descent along it that all share:
+Every optimizer here is an update rule, which turns a gradient into a direction and keeps a state,
+and one descent along that direction:
 
-    d, memory = rule(g, memory, t)
-    theta'    = theta - learning_rate(t) * (d + weight_decay * theta)
+    d, state = rule(g, state, t)
+    theta'   = theta - learning_rate(t) * (d + weight_decay * theta)
 
-They go wherever optax's go (`optax.chain`, `by_path`), and optax's wherever these do.
+They compose with optax's (`optax.chain`, `by_path`), and accept what optax's accept: complex
+parameters, 16-bit types, None for a gradient, and further arguments of `update`, which they ignore.
 """
 
 from collections.abc import Callable
@@ -17,86 +18,97 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from dl_jax.optim.ranges import check_concrete
+from dl_jax.optim.rules import (
+    B1,
+    B2,
+    EPSILON,
+    MOMENTUM,
+    UpdateRule,
+    adaptive_moments,
+    heavy_ball,
+    map_gradients,
+    plain,
+    root_mean_square,
+)
 from dl_jax.types import Leaf, Tree
 
 LearningRate: TypeAlias = float | Float[Array, ""] | Callable[[Any], Any]
-Mask: TypeAlias = Callable[[Tree], Tree]
-
-
-class Rule(NamedTuple):
-    """How a gradient becomes a direction.
-
-    init: `init(params) -> memory`.
-    direction: `direction(gradient, memory, t) -> (direction, memory)`, where t counts from 1.
-    """
-
-    init: Callable[[Tree], Any]
-    direction: Callable[[Tree, Any, Array], tuple[Tree, Any]]
+Mask: TypeAlias = Tree | Callable[[Tree], Tree]
 
 
 class DescentState(NamedTuple):
-    """Updates made so far, and what the rule remembers."""
+    """Number of updates made so far, and the state of the rule."""
 
-    step: Leaf
-    memory: Any
-
-
-class Moments(NamedTuple):
-    """Running means of the gradient and of its square."""
-
-    mean: Tree
-    square: Tree
+    count: Leaf
+    rule: Any
 
 
 def descent(
-    rule: Rule,
+    rule: UpdateRule,
     learning_rate: LearningRate,
     *,
     weight_decay: float | Float[Array, ""] = 0.0,
     mask: Mask | None = None,
-) -> optax.GradientTransformation:
-    """Descend along a rule's direction.
+) -> optax.GradientTransformationExtraArgs:
+    """Descend along a rule's direction; updates have the types of the gradients.
 
     Args:
         rule: gives the direction.
         learning_rate: a number, or a function of the number of updates made so far.
-        weight_decay: share of each parameter that is taken off beside the direction (decoupled).
-        mask: `mask(params)` is true where decay applies, such as `path_mask(".*kernel")`;
+        weight_decay: share of each parameter taken off beside the direction (decoupled).
+        mask: where decay applies: a tree of booleans like the parameters, or like a prefix of
+            them, or a function `mask(params)` that gives one, such as `path_mask(".*kernel")`;
             everywhere where None.
+
+    Raises:
+        UsageError: a rate or a decay, unless it is traced, is negative, infinite or NaN.
+        ValueError: at `update`, if there is decay and the parameters are not passed.
 
     Source of the decoupling: Loshchilov and Hutter (2017), arXiv:1711.05101, algorithm 2.
     """
+    if not callable(learning_rate):
+        check_concrete("learning_rate", learning_rate, low=0)
+    check_concrete("weight_decay", weight_decay, low=0)
     decays = not (isinstance(weight_decay, (int, float)) and weight_decay == 0)
 
+    def decayed(params: Tree) -> Tree:
+        """Whether decay applies, for each parameter."""
+        prefix = mask(params) if callable(mask) else True if mask is None else mask
+        return jax.tree.map(lambda on, part: jax.tree.map(lambda _: on, part), prefix, params)
+
     def init(params: Tree) -> DescentState:
-        if decays and mask is not None:
-            mask(params)  # whatever is wrong with its pattern is said here
+        if decays:
+            decayed(params)  # raises where the mask does not fit
         return DescentState(jnp.zeros((), jnp.int32), rule.init(params))
 
     def update(
-        gradients: Tree, state: DescentState, params: Tree | None = None
+        gradients: Tree, state: DescentState, params: Tree | None = None, **ignored: Any
     ) -> tuple[Tree, DescentState]:
-        direction, memory = rule.direction(gradients, state.memory, state.step + 1)
-        if decays:
+        del ignored  # such as `value=`, which other optimizers of a chain may read
+        count: Any = optax.safe_increment(state.count)
+        direction, rule_state = rule.direction(gradients, state.rule, count)
+        if decays and jax.tree.leaves(gradients):
             if params is None:
                 raise ValueError(
                     "weight decay needs the parameters: update(gradients, state, params)"
                 )
-            chosen = jax.tree.map(lambda _: True, params) if mask is None else mask(params)
-            direction = jax.tree.map(
+            direction = map_gradients(
                 lambda d, theta, on: d + weight_decay * theta if on else d,
                 direction,
                 params,
-                chosen,
+                decayed(params),
             )
-        rate: Any = learning_rate(state.step) if callable(learning_rate) else learning_rate
-        updates = jax.tree.map(lambda d: jnp.asarray(-rate * d, d.dtype), direction)
-        return updates, DescentState(state.step + 1, memory)
+        rate: Any = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        updates = map_gradients(
+            lambda g, d: jnp.asarray(-rate * d, jnp.result_type(g)), gradients, direction
+        )
+        return updates, DescentState(count, rule_state)
 
-    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+    return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
 
 
-def sgd(learning_rate: LearningRate) -> optax.GradientTransformation:
+def sgd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
     """Stochastic gradient descent: `d = g`.
 
     Source: Robbins and Monro (1951), "A stochastic approximation method".
@@ -105,8 +117,8 @@ def sgd(learning_rate: LearningRate) -> optax.GradientTransformation:
 
 
 def momentum(
-    learning_rate: LearningRate, *, decay: float | Float[Array, ""] = 0.9
-) -> optax.GradientTransformation:
+    learning_rate: LearningRate, *, decay: float | Float[Array, ""] = MOMENTUM
+) -> optax.GradientTransformationExtraArgs:
     """The heavy ball: `v = decay * v + g`, `d = v`.
 
     Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
@@ -115,8 +127,8 @@ def momentum(
 
 
 def nesterov(
-    learning_rate: LearningRate, *, decay: float | Float[Array, ""] = 0.9
-) -> optax.GradientTransformation:
+    learning_rate: LearningRate, *, decay: float | Float[Array, ""] = MOMENTUM
+) -> optax.GradientTransformationExtraArgs:
     """Momentum that looks ahead: `v = decay * v + g`, `d = g + decay * v`.
 
     Source: Sutskever et al. (2013), "On the importance of initialization and momentum in deep
@@ -128,9 +140,9 @@ def nesterov(
 def rmsprop(
     learning_rate: LearningRate,
     *,
-    decay: float | Float[Array, ""] = 0.9,
-    epsilon: float = 1e-8,
-) -> optax.GradientTransformation:
+    decay: float | Float[Array, ""] = MOMENTUM,
+    epsilon: float = EPSILON,
+) -> optax.GradientTransformationExtraArgs:
     """The gradient over its root mean square.
 
         s = decay * s + (1 - decay) * g^2
@@ -144,10 +156,10 @@ def rmsprop(
 def adam(
     learning_rate: LearningRate,
     *,
-    b1: float | Float[Array, ""] = 0.9,
-    b2: float | Float[Array, ""] = 0.999,
-    epsilon: float = 1e-8,
-) -> optax.GradientTransformation:
+    b1: float | Float[Array, ""] = B1,
+    b2: float | Float[Array, ""] = B2,
+    epsilon: float = EPSILON,
+) -> optax.GradientTransformationExtraArgs:
     """Running means of the gradient and of its square, corrected for having started at zero.
 
         m = b1 * m + (1 - b1) * g          m^ = m / (1 - b1^t)
@@ -162,66 +174,15 @@ def adam(
 def adamw(
     learning_rate: LearningRate,
     *,
-    b1: float | Float[Array, ""] = 0.9,
-    b2: float | Float[Array, ""] = 0.999,
-    epsilon: float = 1e-8,
+    b1: float | Float[Array, ""] = B1,
+    b2: float | Float[Array, ""] = B2,
+    epsilon: float = EPSILON,
     weight_decay: float | Float[Array, ""] = 1e-4,
     mask: Mask | None = None,
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """Adam with decoupled weight decay; `mask=path_mask(".*kernel")` spares the biases.
 
     Source: Loshchilov and Hutter (2017), arXiv:1711.05101, algorithm 2.
     """
     rule = adaptive_moments(b1, b2, epsilon)
     return descent(rule, learning_rate, weight_decay=weight_decay, mask=mask)
-
-
-# The rules.
-
-
-def plain() -> Rule:
-    """The gradient itself; nothing is remembered."""
-    return Rule(lambda _params: (), lambda g, memory, _t: (g, memory))
-
-
-def heavy_ball(decay: float | Float[Array, ""], *, nesterov: bool = False) -> Rule:
-    """The velocity, or what it will be after one more step with the same gradient."""
-
-    def direction(g: Tree, velocity: Tree, _t: Array) -> tuple[Tree, Tree]:
-        velocity = jax.tree.map(lambda v, g: decay * v + g, velocity, g)
-        if not nesterov:
-            return velocity, velocity
-        return jax.tree.map(lambda v, g: g + decay * v, velocity, g), velocity
-
-    return Rule(_zeros, direction)
-
-
-def root_mean_square(decay: float | Float[Array, ""], epsilon: float) -> Rule:
-    """The gradient over the root of the running mean of its square."""
-
-    def direction(g: Tree, square: Tree, _t: Array) -> tuple[Tree, Tree]:
-        square = jax.tree.map(lambda s, g: decay * s + (1 - decay) * g**2, square, g)
-        return jax.tree.map(lambda s, g: g / jnp.sqrt(s + epsilon), square, g), square
-
-    return Rule(_zeros, direction)
-
-
-def adaptive_moments(
-    b1: float | Float[Array, ""], b2: float | Float[Array, ""], epsilon: float
-) -> Rule:
-    """Adam's direction."""
-
-    def direction(g: Tree, moments: Moments, t: Array) -> tuple[Tree, Moments]:
-        mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, moments.mean, g)
-        square = jax.tree.map(lambda s, g: b2 * s + (1 - b2) * g**2, moments.square, g)
-        of_mean, of_square = 1 - b1**t, 1 - b2**t
-        toward = jax.tree.map(
-            lambda m, s: (m / of_mean) / (jnp.sqrt(s / of_square) + epsilon), mean, square
-        )
-        return toward, Moments(mean, square)
-
-    return Rule(lambda params: Moments(_zeros(params), _zeros(params)), direction)
-
-
-def _zeros(params: Tree) -> Tree:
-    return jax.tree.map(jnp.zeros_like, params)

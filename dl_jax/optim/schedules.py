@@ -4,99 +4,115 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from dl_jax.errors import UsageError, check_range
+from dl_jax.errors import MAX_INTEGER, UsageError, check_integer
+from dl_jax.optim.ranges import check_concrete
 
+Number: TypeAlias = float | Float[Array, ""]
 Step: TypeAlias = int | Int[Array, ""]
 Schedule: TypeAlias = Callable[[Step], Float[Array, ""]]
 
 
-def constant(value: float) -> Schedule:
+def constant(value: Number) -> Schedule:
     """The same at every step."""
+    check_concrete("value", value, low=0)
     return lambda _step: jnp.asarray(value, jnp.float32)
 
 
-def cosine(peak: float, total_steps: int, *, final: float = 0.0) -> Schedule:
+def cosine(peak: Number, total_steps: int, *, final: Number = 0.0) -> Schedule:
     """From `peak` to `final` along half a cosine, and `final` from `total_steps` on.
 
     Source: Loshchilov and Hutter (2016), arXiv:1608.03983, equation 5.
     """
-    _check_steps(total_steps)
+    check_integer("total_steps", total_steps, low=1, high=None)
+    _check_rates(peak=peak, final=final)
     return lambda step: _along_cosine(peak, final, _share(step, 0, total_steps))
 
 
 def warmup_cosine(
-    peak: float, total_steps: int, warmup_steps: int, *, initial: float = 0.0, final: float = 0.0
+    peak: Number, total_steps: int, warmup_steps: int, *, initial: Number = 0.0, final: Number = 0.0
 ) -> Schedule:
     """Linearly from `initial` to `peak` in `warmup_steps`, then along half a cosine to `final`.
 
     Source: Goyal et al. (2017), arXiv:1706.02677, section 2.2, for the warm-up.
 
     Raises:
-        UsageError: the warm-up is not shorter than the whole.
+        UsageError: the warm-up is not shorter than `total_steps`.
     """
-    _check_steps(total_steps)
-    if not 0 <= warmup_steps < total_steps:
+    check_integer("total_steps", total_steps, low=1, high=None)
+    check_integer("warmup_steps", warmup_steps, low=0, high=None)
+    if warmup_steps >= total_steps:
         raise UsageError(
-            f"warmup_steps is {warmup_steps}, expected at least 0 and less than total_steps "
-            f"({total_steps})"
+            f"warmup_steps is {warmup_steps}, expected less than total_steps ({total_steps})"
         )
+    _check_rates(peak=peak, initial=initial, final=final)
 
     def schedule(step: Step) -> Float[Array, ""]:
         rising = initial + (peak - initial) * _share(step, 0, max(1, warmup_steps))
         falling = _along_cosine(peak, final, _share(step, warmup_steps, total_steps))
-        return jnp.where(step < warmup_steps, rising, falling)
+        return jnp.where(_before(step, warmup_steps), rising, falling)
 
     return schedule
 
 
-def step_decay(initial: float, every: int, factor: float) -> Schedule:
-    """Multiplied by `factor` after each `every` steps: `initial * factor^floor(step / every)`."""
-    _check_steps(every)
+def step_decay(initial: Number, every: int, factor: Number) -> Schedule:
+    """Multiply by `factor` every `every` steps: `initial * factor^floor(step / every)`."""
+    check_integer("every", every, low=1, high=None)
+    _check_rates(initial=initial, factor=factor)
+    every = min(every, MAX_INTEGER)  # no step is later
     return lambda step: jnp.asarray(initial * factor ** (jnp.asarray(step) // every), jnp.float32)
 
 
 def one_cycle(
-    peak: float,
+    peak: Number,
     total_steps: int,
     *,
     rise: float = 0.3,
-    start_divisor: float = 25.0,
-    final_divisor: float = 1e4,
+    start_divisor: Number = 25.0,
+    final_divisor: Number = 1e4,
 ) -> Schedule:
     """Up to `peak` and down again, each along half a cosine.
 
-    From `peak / start_divisor` to `peak` in the share `rise` of the steps, then to
+    From `peak / start_divisor` to `peak` in the fraction `rise` of the steps, then to
     `peak / start_divisor / final_divisor`.
 
     Raises:
-        UsageError: `rise` lies outside [0, 1).
+        UsageError: `rise` lies outside [0, 1), or a divisor is not positive.
 
     Source: Smith and Topin (2017), arXiv:1708.07120, with the cosines of PyTorch and fast.ai.
     """
-    _check_steps(total_steps)
-    check_range("rise", rise, low=0, high=1, exclusive_high=True)
+    check_integer("total_steps", total_steps, low=1, high=None)
+    check_concrete("rise", rise, low=0, high=1, exclusive_high=True)
+    check_concrete("peak", peak, low=0)
+    check_concrete("start_divisor", start_divisor, low=0, exclusive_low=True)
+    check_concrete("final_divisor", final_divisor, low=0, exclusive_low=True)
     top = int(rise * total_steps)
     start, final = peak / start_divisor, peak / start_divisor / final_divisor
 
     def schedule(step: Step) -> Float[Array, ""]:
         rising = _along_cosine(start, peak, _share(step, 0, max(1, top)))
         falling = _along_cosine(peak, final, _share(step, top, total_steps))
-        return jnp.where(step < top, rising, falling)
+        return jnp.where(_before(step, top), rising, falling)
 
     return schedule
 
 
 def _share(step: Step, begin: int, end: int) -> Float[Array, ""]:
-    """How much of the way from `begin` to `end` lies behind, in [0, 1]."""
-    return jnp.clip((jnp.asarray(step, jnp.float32) - begin) / (end - begin), 0, 1)
+    """The fraction of the way from `begin` to `end` at `step`, in [0, 1]."""
+    # Python floats: integers beyond int32 would overflow.
+    passed = jnp.asarray(step, jnp.float32) - float(begin)
+    return jnp.clip(passed / float(end - begin), 0, 1)
 
 
-def _along_cosine(start: float, end: float, share: Float[Array, ""]) -> Float[Array, ""]:
+def _before(step: Step, end: int) -> Bool[Array, ""]:
+    return jnp.asarray(step, jnp.float32) < float(end)
+
+
+def _along_cosine(start: Number, end: Number, share: Float[Array, ""]) -> Float[Array, ""]:
     return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
 
 
-def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise UsageError(f"a schedule over {steps} steps is empty, expected at least 1")
+def _check_rates(**rates: Number) -> None:
+    for name, rate in rates.items():
+        check_concrete(name, rate, low=0)

@@ -1,15 +1,15 @@
-"""Every optimizer with every initializer, in networks of several depths: one compiled sweep.
+"""Every optimizer with every initializer, at several depths: a sweep in one compiled program.
 
-All runs are one program under `vmap`. The optimizers are one rule with different numbers, which
-are mapped over; so are the initializer and the depth: layers beyond it are left out. Beside the
-accuracies, the size of activations and gradients is drawn layer by layer, as it is before training.
+All points of the grid train on the same batches under `vmap`. The optimizers are one update rule
+whose coefficients are swept; so are the initializer and the depth (deeper layers are skipped). The
+best combination is chosen by validation accuracy and reported with its test accuracy. The standard
+deviations of activations and gradients at initialization are drawn layer by layer.
 Command: python -m experiments.basics.optimizers_and_initializers
-Known: 60 runs in 8.4 s on 2 cores of an AMD EPYC; docs/performance.md compares them with the same
-runs one after the other, which is what --in-turn is for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -19,29 +19,32 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from dl_jax import functional, optim, plots
-from dl_jax.data import image_statistics, load_splits
-from dl_jax.errors import UsageError, check_choice, check_range
+from dl_jax.data import ImageDataset, image_statistics, load_splits
+from dl_jax.errors import UsageError, check_integer
 from dl_jax.functional import cross_entropy, dense, tanh
-from dl_jax.learners import over_hyperparameters, product, supervised
+from dl_jax.learners import Learner, over_hyperparameters, product, supervised
 from dl_jax.models import Model, standardize, with_preprocessing
-from dl_jax.optim.optimizers import Moments, Rule, descent
-from dl_jax.reports import save_figures, write_result
-from dl_jax.runs import RunOptions, launch, open_run
-from dl_jax.training import FitConfig, fit, fit_each, make_evaluate
+from dl_jax.optim.optimizers import Moments, UpdateRule, descent
+from dl_jax.reports import data_figure, save_figures, write_result
+from dl_jax.runs import Run, RunOptions, launch, open_run
+from dl_jax.training import FitConfig, Fitted, fit, fit_each, make_evaluate
 from dl_jax.types import Tree
 
 Number: TypeAlias = float | Float[Array, ""]
 Flag: TypeAlias = bool | Bool[Array, ""]
+Data: TypeAlias = Mapping[str, ImageDataset]
+Grid: TypeAlias = Mapping[str, Sequence[int] | Array]
+MakeLearner: TypeAlias = Callable[..., Learner]
 
 
 class UpdateCoefficients(NamedTuple):
-    """An optimizer as numbers; arrays of them, one entry a run, are mapped over.
+    """The coefficients that make an optimizer of the general update rule.
 
     m = decay * m + gain * g
     s = square_decay * s + (1 - square_decay) * g^2
-    m^, s^ = m / (1 - decay^t), s / (1 - square_decay^t) if corrected, else m, s
-    n = g + decay * m  if it looks ahead, else m^
-    d = n / (sqrt(s^ + inner) + outer)  if adaptive, else n
+    m^, s^ = m / (1 - decay^t), s / (1 - square_decay^t)  if bias_corrected, else m, s
+    n = g + decay * m  if nesterov, else m^
+    d = n / (sqrt(s^ + inner_epsilon) + epsilon)  if adaptive, else n
     theta' = theta - learning_rate * (d + weight_decay * theta)
     """
 
@@ -52,83 +55,65 @@ class UpdateCoefficients(NamedTuple):
     nesterov: Flag = False
     adaptive: Flag = False
     square_decay: Number = 0.0
-    corrected: Flag = False
-    inner: Number = 0.0
-    outer: Number = 0.0
+    bias_corrected: Flag = False
+    inner_epsilon: Number = 0.0
+    epsilon: Number = 0.0
 
 
 ADAM = UpdateCoefficients(
-    1.0, decay=0.9, gain=0.1, adaptive=True, square_decay=0.999, corrected=True, outer=1e-8
+    2e-3, decay=0.9, gain=0.1, adaptive=True, square_decay=0.999, bias_corrected=True, epsilon=1e-8
 )
-NUMBERS = {
-    "sgd": UpdateCoefficients(1.0),
-    "momentum": UpdateCoefficients(1.0, decay=0.9),
-    "nesterov": UpdateCoefficients(1.0, decay=0.9, nesterov=True),
-    "rmsprop": UpdateCoefficients(1.0, adaptive=True, square_decay=0.9, inner=1e-8),
+OPTIMIZERS = {
+    "sgd": UpdateCoefficients(0.1),
+    "momentum": UpdateCoefficients(0.02, decay=0.9),
+    "nesterov": UpdateCoefficients(0.02, decay=0.9, nesterov=True),
+    "rmsprop": UpdateCoefficients(1e-3, adaptive=True, square_decay=0.9, inner_epsilon=1e-8),
     "adam": ADAM,
-    "adamw": ADAM,
+    "adamw": ADAM._replace(weight_decay=0.1),
 }
 
 
-def update_coefficients(
-    name: str, learning_rate: Number, weight_decay: Number = 0.0
-) -> UpdateCoefficients:
-    """The numbers of an optimizer of `dl_jax.optim`, with its default decays.
-
-    Raises:
-        UsageError: the name is unknown.
-    """
-    check_choice("optimizer", name, NUMBERS)
-    return NUMBERS[name]._replace(learning_rate=learning_rate, weight_decay=weight_decay)
-
-
-def general_optimizer(numbers: UpdateCoefficients) -> optax.GradientTransformation:
-    """The optimizer that these numbers make; they may be traced, and differ from run to run.
-
-        columns = [jnp.array(column) for column in zip(*rows)]       # of UpdateCoefficients
-        optimizer = general_optimizer(UpdateCoefficients(*(column[which] for column in columns)))
+def general_optimizer(coefficients: UpdateCoefficients) -> optax.GradientTransformation:
+    """The optimizer with these coefficients, which may be traced.
 
     The sources are those of the optimizers, in `dl_jax.optim.optimizers`.
     """
-    decay, rho = numbers.decay, numbers.square_decay
+    c = coefficients
 
     def init(params: Tree) -> Moments:
         return Moments(*(jax.tree.map(jnp.zeros_like, params) for _ in range(2)))
 
-    def direction(gradient: Tree, memory: Moments, t: Array) -> tuple[Tree, Moments]:
-        mean = jax.tree.map(lambda m, g: decay * m + numbers.gain * g, memory.mean, gradient)
-        square = jax.tree.map(lambda s, g: rho * s + (1 - rho) * g**2, memory.square, gradient)
-        mean_scale = jnp.where(numbers.corrected, 1 - decay**t, 1.0)
-        square_scale = jnp.where(numbers.corrected, 1 - rho**t, 1.0)
+    def direction(gradient: Tree, moments: Moments, t: Array) -> tuple[Tree, Moments]:
+        mean = jax.tree.map(lambda m, g: c.decay * m + c.gain * g, moments.mean, gradient)
+        square = jax.tree.map(
+            lambda s, g: c.square_decay * s + (1 - c.square_decay) * g**2, moments.square, gradient
+        )
+        mean_scale = jnp.where(c.bias_corrected, 1 - c.decay**t, 1.0)
+        square_scale = jnp.where(c.bias_corrected, 1 - c.square_decay**t, 1.0)
 
-        def toward(g: Array, m: Array, s: Array) -> Array:
-            n = jnp.where(numbers.nesterov, g + decay * m, m / mean_scale)
-            root = jnp.sqrt(s / square_scale + numbers.inner) + numbers.outer
-            return jnp.where(numbers.adaptive, n / root, n)
+        def update(g: Array, m: Array, s: Array) -> Array:
+            numerator = jnp.where(c.nesterov, g + c.decay * m, m / mean_scale)
+            root = jnp.sqrt(s / square_scale + c.inner_epsilon) + c.epsilon
+            return jnp.where(c.adaptive, numerator / root, numerator)
 
-        return jax.tree.map(toward, gradient, mean, square), Moments(mean, square)
+        return jax.tree.map(update, gradient, mean, square), Moments(mean, square)
 
-    rule = Rule(init, direction)
-    return descent(rule, numbers.learning_rate, weight_decay=numbers.weight_decay)
-
-
-OPTIMIZERS = {  # learning rate and weight decay
-    "sgd": (0.1, 0.0),
-    "momentum": (0.02, 0.0),
-    "nesterov": (0.02, 0.0),
-    "rmsprop": (1e-3, 0.0),
-    "adam": (2e-3, 0.0),
-    "adamw": (2e-3, 0.1),
-}
+    return descent(UpdateRule(init, direction), c.learning_rate, weight_decay=c.weight_decay)
 
 
-def small(key, shape):
-    """Normal with deviation 0.01, as was usual before anyone did the sum."""
+def standard_optimizer(name: str) -> optax.GradientTransformation:
+    """The same optimizer from `dl_jax.optim`."""
+    rate, decay = OPTIMIZERS[name][:2]
+    return getattr(optim, name)(rate, **({"weight_decay": decay} if decay else {}))
+
+
+def small_normal(key, shape):
+    """Normal with standard deviation 0.01, whatever the fan-in."""
     return 0.01 * jax.random.normal(key, shape)
 
 
 INITIALIZERS = {
-    "small": small,
+    "small_normal": small_normal,
     "xavier_uniform": functional.xavier_uniform,
     "lecun_normal": functional.lecun_normal,
     "he_normal": functional.he_normal,
@@ -145,49 +130,47 @@ class Config:
     width: int = 64
     """Units of each hidden layer."""
     in_turn: bool = False
-    """Train the same runs one after the other, each compiled on its own."""
+    """Train the points of the sweep one after the other, each compiled on its own."""
     dataset: str = "digits"
-    """`digits` (comes with the installation), or the TFDS name of a dataset such as `mnist`."""
+    """`digits` (comes with the installation), a TFDS name such as `mnist`, or a folder with images
+    of each class."""
     fit: FitConfig = FitConfig(epochs=15, batch_size=64, stop_on_nonfinite=False)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        check_range("depths", min(self.depths, default=0), low=1)
+        for depth in self.depths or (0,):
+            check_integer("depths", depth, low=1, high=1000)
         if len(set(self.depths)) < len(self.depths):
             raise UsageError(f"depths are {self.depths}, expected each once")
-        check_range("width", self.width, low=1)
+        check_integer("width", self.width, low=1)
 
 
-def chosen(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
-    """Branch `index`; where that is traced, it may differ from run to run."""
+def select(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
+    """Call branch `index`; a traced index may differ between the points of a sweep."""
     if isinstance(index, int):
         return branches[index](*operands)
     return jax.lax.switch(index, branches, *operands)
 
 
-def deep(
-    inputs: int, width: int, deepest: int, classes: int, depth: Any, initializer: Any
+def tanh_network(
+    inputs: int, width: int, max_depth: int, classes: int, depth: Any, initializer: Any
 ) -> Model:
-    """`depth` hidden layers of tanh, of `deepest` that the parameters have room for."""
-    branches = list(INITIALIZERS.values())
+    """An MLP with parameters for `max_depth` hidden layers, of which it uses the first `depth`."""
 
     def layer(key, fan_in, units):
-        def make(initial: Callable) -> Callable:
-            return lambda key: initial(key, (fan_in, units))
-
-        kernel = chosen(initializer, [make(initial) for initial in branches], key)
-        return {"kernel": kernel, "bias": jnp.zeros(units)}
+        branches = [partial(initial, shape=(fan_in, units)) for initial in INITIALIZERS.values()]
+        return {"kernel": select(initializer, branches, key), "bias": jnp.zeros(units)}
 
     def init(key):
-        keys = jax.random.split(key, deepest + 1)
-        sizes = [inputs, *[width] * deepest]
-        params = {f"dense{i + 1}": layer(keys[i], sizes[i], width) for i in range(deepest)}
+        keys = jax.random.split(key, max_depth + 1)
+        sizes = [inputs, *[width] * max_depth]
+        params = {f"dense{i + 1}": layer(keys[i], sizes[i], width) for i in range(max_depth)}
         return {**params, "head": layer(keys[-1], width, classes)}, {}
 
     def apply(params, state, inputs, *, train, key=None):
         del train, key
         x = inputs.reshape(inputs.shape[0], -1)
-        for i in range(1, deepest + 1):
+        for i in range(1, max_depth + 1):
             if isinstance(depth, int) and i > depth:
                 break
             y = tanh(dense(x, **params[f"dense{i}"]))
@@ -197,122 +180,163 @@ def deep(
     return Model(init, apply)
 
 
-def magnitudes(
-    data: Any, width: int, depth: int, initial: Callable
+def learner_maker(config: Config, train: ImageDataset) -> MakeLearner:
+    """`make_learner(depth, optimizer, initializer)`, of indices that may be traced."""
+    inputs, classes = int(np.prod(train.image_shape)), train.num_classes
+    preprocess = standardize(*image_statistics(train))
+    columns = [jnp.array(column) for column in zip(*OPTIMIZERS.values(), strict=True)]
+
+    def make_learner(depth: Any, optimizer: Any, initializer: Any) -> Learner:
+        model = tanh_network(inputs, config.width, max(config.depths), classes, depth, initializer)
+        if isinstance(optimizer, int):
+            update = standard_optimizer(list(OPTIMIZERS)[optimizer])
+        else:
+            update = general_optimizer(UpdateCoefficients(*(c[optimizer] for c in columns)))
+        return supervised(with_preprocessing(model, preprocess), cross_entropy, update)
+
+    return make_learner
+
+
+def train_sweep(
+    make_learner: MakeLearner, grid: Grid, data: Data, config: FitConfig, run: Run
+) -> tuple[dict[str, np.ndarray], float]:
+    """Accuracy of each point by split, and the seconds of training: one compiled program."""
+    learner = over_hyperparameters(make_learner, grid)
+    fitted = fit(learner, data, config, run)
+    return accuracies(learner, fitted, data, config), fitted.seconds
+
+
+def train_in_turn(
+    make_learner: MakeLearner, grid: Grid, data: Data, config: FitConfig, run: Run
+) -> tuple[dict[str, np.ndarray], float]:
+    """As `train_sweep`, but one point after the other, with the optimizers of `dl_jax.optim`."""
+    points = zip(*(np.asarray(values).tolist() for values in grid.values()), strict=True)
+    learners = {
+        f"point {i}": make_learner(**dict(zip(grid, point, strict=True)))
+        for i, point in enumerate(points)
+    }
+    fitted = fit_each(learners, data, config, run)
+    each = [accuracies(learner, fitted[name], data, config) for name, learner in learners.items()]
+    seconds = sum(one.seconds for one in fitted.values())
+    return {split: np.array([one[split] for one in each]) for split in each[0]}, seconds
+
+
+def accuracies(
+    learner: Learner, fitted: Fitted, data: Data, config: FitConfig
+) -> dict[str, np.ndarray]:
+    """Validation and test accuracy of the best parameters; NaN for a point that diverged."""
+    evaluate = make_evaluate(learner, config.evaluation_batch_size)
+    return {
+        split: np.where(
+            fitted.best_step < 0, np.nan, evaluate(fitted.best, data[split]).means()["accuracy"]
+        )
+        for split in ("validation", "test")
+    }
+
+
+def initial_scales(
+    train: ImageDataset, width: int, depth: int, initial: Callable
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Deviation of activations and of their cotangents, layer by layer, before training."""
-    batch = data["train"].batch(np.arange(256))
-    x = standardize(*image_statistics(data["train"]))(jnp.asarray(batch["image"]))
-    x = x.reshape(256, -1)
+    """Standard deviation of activations and of their gradients at initialization, `[depth]`."""
+    batch = train.batch(np.arange(min(256, len(train))))
+    x = standardize(*image_statistics(train))(jnp.asarray(batch["image"]))
+    x = x.reshape(len(x), -1)
     keys = jax.random.split(jax.random.key(0), depth + 1)
     sizes = [x.shape[-1], *[width] * depth]
     kernels = [initial(k, (n, width)) for k, n in zip(keys, sizes[:-1], strict=False)]
-    head = initial(keys[-1], (width, data["train"].num_classes))
+    head = initial(keys[-1], (width, train.num_classes))
 
     def loss(offsets):
-        """Offsets of zero, added to each activation: their gradients are the cotangents."""
+        """Zeros added to the activations: their gradients are those of the activations."""
         y, activations = x, []
         for kernel, offset in zip(kernels, offsets, strict=True):
             y = tanh(y @ kernel) + offset
             activations.append(y)
         return cross_entropy(y @ head, jnp.asarray(batch["label"])).mean(), activations
 
-    zeros = [jnp.zeros((256, width))] * depth
-    cotangents, activations = jax.grad(loss, has_aux=True)(zeros)
+    zeros = [jnp.zeros((len(x), width))] * depth
+    gradients, activations = jax.grad(loss, has_aux=True)(zeros)
     return (
         np.array([float(a.std()) for a in activations]),
-        np.array([float(g.std()) for g in cotangents]),
+        np.array([float(g.std()) for g in gradients]),
     )
+
+
+def choose(validation: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """The combination with the best validation accuracy, and its test accuracy."""
+    best = np.unravel_index(np.where(np.isnan(validation), -1, validation).argmax(), test.shape)
+    return {
+        "optimizer": list(OPTIMIZERS)[best[0]],
+        "initializer": list(INITIALIZERS)[best[1]],
+        "validation_accuracy": float(validation[best]),
+        "test_accuracy": float(test[best]),
+    }
+
+
+def by_name(table: np.ndarray, *axes: Sequence[str]) -> Any:
+    """Nested dicts of the entries of a table, with None for NaN."""
+    if not axes:
+        return None if np.isnan(table) else float(table)
+    return {name: by_name(row, *axes[1:]) for name, row in zip(axes[0], table, strict=True)}
 
 
 def main(config: Config) -> None:
-    """Sweep and draw."""
+    """Train all combinations, choose and draw."""
     data = load_splits(config.dataset, config.run.data_dir)
     train = data["train"]
-    inputs, classes = int(np.prod(train.image_shape)), train.num_classes
-
-    def make_learner(optimizer, initializer, depth):
-        model = deep(inputs, config.width, max(config.depths), classes, depth, initializer)
-        model = with_preprocessing(model, standardize(*image_statistics(train)))
-        if isinstance(optimizer, int):
-            name, (rate, decay) = list(OPTIMIZERS.items())[optimizer]
-            options = {"weight_decay": decay} if decay else {}
-            return supervised(model, cross_entropy, getattr(optim, name)(rate, **options))
-        rows = [update_coefficients(name, *values) for name, values in OPTIMIZERS.items()]
-        numbers = [jnp.array(column)[optimizer] for column in zip(*rows, strict=True)]
-        return supervised(model, cross_entropy, general_optimizer(UpdateCoefficients(*numbers)))
-
+    depths = [f"{depth} hidden layers" for depth in config.depths]
+    axes = depths, list(OPTIMIZERS), list(INITIALIZERS)
+    shape = tuple(len(names) for names in axes)
     grid = product(
-        {
-            "depth": list(config.depths),
-            "optimizer": list(range(len(OPTIMIZERS))),
-            "initializer": list(range(len(INITIALIZERS))),
-        }
+        {"depth": config.depths, "optimizer": range(shape[1]), "initializer": range(shape[2])}
     )
-    runs, size = len(grid["depth"]), config.fit.evaluation_batch_size
-    run = open_run("optimizers_and_initializers", config, config.run)
-    if config.in_turn:
-        learners = {
-            f"run {i}": make_learner(**{name: int(values[i]) for name, values in grid.items()})
-            for i in range(runs)
-        }
-        fitted = fit_each(learners, data, config.fit, run)
-        accuracy = np.array(
-            [
-                make_evaluate(learner, size)(fitted[name].best, data["test"]).means()["accuracy"]
-                for name, learner in learners.items()
-            ]
-        )
-        seconds = sum(each.seconds for each in fitted.values())
-    else:
-        sweep = over_hyperparameters(make_learner, grid)
-        result = fit(sweep, data, config.fit, run)
-        accuracy = make_evaluate(sweep, size)(result.best, data["test"]).means()["accuracy"]
-        seconds = result.seconds
+    make_learner = learner_maker(config, train)
 
-    table = accuracy.reshape(len(config.depths), len(OPTIMIZERS), len(INITIALIZERS))
-    tables = {f"{d} hidden layers": table[i] for i, d in enumerate(config.depths)}
-    deepest = max(config.depths)
-    sizes = {
-        name: magnitudes(data, config.width, deepest, initial)
+    run = open_run("optimizers_and_initializers", config, config.run)
+    train_all = train_in_turn if config.in_turn else train_sweep
+    measured, seconds = train_all(make_learner, grid, data, config.fit, run)
+
+    tables = {split: values.reshape(shape) for split, values in measured.items()}
+    choices = map(choose, tables["validation"], tables["test"])
+    chosen = dict(zip(depths, choices, strict=True))
+    summary = {split: by_name(table, *axes) for split, table in tables.items()}
+    write_result(run, {"chosen": chosen, **summary}, seconds)
+
+    def heat_maps(split: str) -> Any:
+        panels = dict(zip(depths, tables[split], strict=True))
+        return plots.heat_maps(panels, *axes[1:], value=f"{split} accuracy")
+
+    layers = np.arange(1, max(config.depths) + 1)
+    scales = {
+        name: initial_scales(train, config.width, len(layers), initial)
         for name, initial in INITIALIZERS.items()
     }
-    layers = np.arange(1, deepest + 1)
-    summary = {
-        "test": {
-            name: {
-                optimizer: dict(zip(INITIALIZERS, row.tolist(), strict=True))
-                for optimizer, row in zip(OPTIMIZERS, values, strict=True)
-            }
-            for name, values in tables.items()
-        }
-    }
-    write_result(run, summary, seconds)
+
+    def lines(which: int, y: str) -> Any:
+        curves = {name: (layers, scale[which][None]) for name, scale in scales.items()}
+        return plots.named_lines(curves, x="layer", y=y, log_scale=True)
+
     save_figures(
         run,
         {
-            "accuracies": lambda: plots.heat_maps(
-                tables, list(OPTIMIZERS), list(INITIALIZERS), value="test accuracy"
-            ),
-            "activations": lambda: plots.named_lines(
-                {name: (layers, a[None]) for name, (a, _) in sizes.items()},
-                x="layer",
-                y="deviation of the activations",
-                log_scale=True,
-            ),
-            "gradients": lambda: plots.named_lines(
-                {name: (layers, g[None]) for name, (_, g) in sizes.items()},
-                x="layer",
-                y="deviation of the loss's gradients",
-                log_scale=True,
-            ),
+            "data": data_figure(data, "label"),
+            "validation_accuracy": partial(heat_maps, "validation"),
+            "test_accuracy": partial(heat_maps, "test"),
+            "activations": partial(lines, 0, "standard deviation of activations"),
+            "gradients": partial(lines, 1, "standard deviation of gradients of activations"),
         },
     )
-    for name, values in tables.items():
-        at = np.unravel_index(values.argmax(), values.shape)
-        print(f"{name}: best {values.max():.4f} with {list(OPTIMIZERS)[at[0]]} and "
-              f"{list(INITIALIZERS)[at[1]]}, worst {values.min():.4f}")  # fmt: skip
-    print(f"{runs} runs in {seconds:.1f} s; figures and result.json in {run.directory}")
+    for split, table in tables.items():
+        for depth, rows in zip(depths, table, strict=True):
+            print(f"{f'{split} accuracy, {depth}':40}" + "".join(f"{i:>16}" for i in INITIALIZERS))
+            for optimizer, row in zip(OPTIMIZERS, rows, strict=True):
+                print(f"{optimizer:40}" + "".join(f"{value:16.4f}" for value in row))
+    for depth, best in chosen.items():
+        print(
+            f"{depth}: {best['optimizer']} with {best['initializer']} is best on validation "
+            f"({best['validation_accuracy']:.4f}) and has test accuracy {best['test_accuracy']:.4f}"
+        )
+    print(f"{np.prod(shape)} points in {seconds:.1f} s; figures and result.json in {run.directory}")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_frozen_parameters_stay_and_have_no_moments(optimizer):
     assert sum("head" in name for name in held) == 4  # two moments of two parameters
 
 
-def test_decay_reaches_what_only_selects():
+def test_weight_decay_applies_where_the_mask_is_true():
     optimizer = optax.adamw(0.5, weight_decay=0.5, mask=path_mask(".*/kernel"))
     after = moved(step(optimizer, ZEROS))
     assert after == {
@@ -86,7 +86,7 @@ def test_decay_reaches_what_only_selects():
     }
 
 
-def test_only_makes_a_mask():
+def test_path_mask_is_true_where_the_pattern_matches():
     assert path_mask("head/.*")(PARAMS) == {
         "body": {"kernel": False, "bias": False},
         "head": {"kernel": True, "bias": True},
@@ -102,10 +102,23 @@ def test_unmatched_pattern_is_an_error_at_init():
         optax.adamw(1.0, mask=path_mask(".*/krenel")).init(PARAMS)
 
 
-def test_a_pattern_that_is_not_needed_may_match_nothing():
+def test_a_pattern_that_is_not_strict_may_match_nothing():
     assert path_mask(".*/krenel", strict=False)({"head": {"bias": 1}}) == {"head": {"bias": False}}
 
 
 def test_unmatched_path_is_an_error_at_init():
-    with pytest.raises(UsageError, match="path 'body/bias' is matched by none"):
+    with pytest.raises(UsageError, match="path 'body/bias' matches none of the patterns"):
         by_path([("head/.*", optax.sgd(1.0)), (".*/kernel", optax.sgd(1.0))]).init(PARAMS)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: freeze("(", optax.sgd(1.0)),
+        lambda: by_path([("*", frozen()), (".*", optax.sgd(1.0))]),
+        lambda: path_mask("kernel["),
+    ],
+)
+def test_an_invalid_regular_expression_is_refused(make):
+    with pytest.raises(UsageError, match="is not a regular expression"):
+        make()

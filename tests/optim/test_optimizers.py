@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from dl_jax.errors import UsageError
 from dl_jax.learners import over_hyperparameters
 from dl_jax.optim import (
     adam,
@@ -116,7 +117,7 @@ def test_the_minimum_is_reached(optimizer):
     np.testing.assert_allclose(run(jnp.array([0.2, 0.5])), [1, 1], atol=0.02)
 
 
-def test_ours_and_theirs_go_together():
+def test_ours_and_optax_compose():
     learner = make_learner(
         optimizer=by_path(
             [
@@ -161,3 +162,147 @@ def test_decay_without_parameters_is_an_error():
     params = parameters()
     with pytest.raises(ValueError, match="weight decay needs the parameters"):
         optimizer.update(params, optimizer.init(params))
+
+
+OURS = {name: PAIRS[name][0] for name in ("sgd", "momentum", "nesterov", "rmsprop", "adam")}
+OURS["adamw"] = adamw(0.1, weight_decay=0.1)
+each_of_ours = pytest.mark.parametrize("ours", OURS.values(), ids=OURS)
+
+
+@each_of_ours
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_updates_and_state_keep_their_types_under_jit(ours, dtype):
+    """A small gradient and a zero, both of which 16 bits tell from infinity over zero."""
+    params = {"w": jnp.ones(3, dtype)}
+    gradients = {"w": jnp.array([0.5, 1e-3, 0], dtype)}
+    eager, state = ours.update(gradients, ours.init(params), params)
+    updates, after = jax.jit(ours.update)(gradients, ours.init(params), params)
+    assert updates["w"].dtype == eager["w"].dtype == dtype
+    for before, *others in zip(
+        *map(jax.tree.leaves, (ours.init(params), state, after)), strict=True
+    ):
+        assert all(before.dtype == other.dtype for other in others)
+    assert jnp.isfinite(updates["w"]).all()
+    guarded = optax.apply_if_finite(ours, 3)
+    step = jax.jit(guarded.update)
+    np.testing.assert_array_equal(
+        step(gradients, guarded.init(params), params)[0]["w"], updates["w"]
+    )
+
+
+def test_sweeps_keep_the_types_of_16_bits():
+    """A decay that is swept is a float32 array, which is no reason to widen the state."""
+
+    def step(b1):
+        optimizer = adam(0.1, b1=b1)
+        params = jnp.ones(3, jnp.bfloat16)
+        return optimizer.update(params, optimizer.init(params), params)
+
+    updates, state = jax.jit(jax.vmap(step))(jnp.array([0.5, 0.9]))
+    assert updates.dtype == state.rule.mean.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_complex_parameters_reach_the_minimum(name):
+    target = jnp.array([1 + 2j, -0.5j], jnp.complex64)
+    theirs = {
+        "sgd": optax.sgd(0.1),
+        "momentum": optax.sgd(0.01, momentum=0.9),
+        "nesterov": optax.sgd(0.01, momentum=0.9, nesterov=True),
+        "rmsprop": optax.rmsprop(0.01),
+        "adam": optax.adam(RATE),
+        "adamw": optax.adamw(0.1, weight_decay=0.1),
+    }[name]
+
+    def train(optimizer, steps):
+        @jax.jit
+        def run(p):
+            def step(_, carry):
+                p, state = carry
+                gradient = jax.grad(lambda p: jnp.sum(jnp.abs(p - target) ** 2))(p).conj()
+                updates, state = optimizer.update(gradient, state, p)
+                return optax.apply_updates(p, updates), state
+
+            return jax.lax.fori_loop(0, steps, step, (p, optimizer.init(p)))[0]
+
+        return run(jnp.array([0.3, 1j], jnp.complex64))
+
+    np.testing.assert_allclose(train(OURS[name], 20), train(theirs, 20), rtol=1e-4)
+    if name not in ("adam", "adamw"):  # adam's schedule ends, and adamw's minimum is elsewhere
+        np.testing.assert_allclose(train(OURS[name], 1000), target, atol=0.02)
+
+
+@each_of_ours
+def test_further_arguments_of_update_are_ignored(ours):
+    params = parameters()
+    updates, _ = ours.update(params, ours.init(params), params, value=1.0, grad=None)
+    expected, _ = ours.update(params, ours.init(params), params)
+    jax.tree.map(np.testing.assert_array_equal, updates, expected)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        {"dense": {"kernel": True, "bias": False}, "scale": True},
+        {"dense": True, "scale": False},
+        lambda params: {"dense": True, "scale": False},
+        True,
+    ],
+    ids=["tree", "prefix", "function of a prefix", "one for all"],
+)
+def test_masks_are_those_of_optax(mask):
+    params = parameters()
+    zero = jax.tree.map(jnp.zeros_like, params)
+    results = []
+    for make in (adamw, optax.adamw):
+        optimizer = make(0.1, weight_decay=0.5, mask=mask)
+        results.append(optimizer.update(zero, optimizer.init(params), params)[0])
+    jax.tree.map(lambda a, e: np.testing.assert_allclose(a, e, rtol=1e-6), *results)
+
+
+def test_the_step_counter_stops_at_the_largest_int32():
+    optimizer, params = adam(0.1), jnp.ones(2)
+    last = optimizer.init(params)._replace(count=jnp.asarray(2**31 - 1, jnp.int32))
+    updates, state = jax.jit(optimizer.update)(params, last)
+    assert state.count == optax.tree.get(state, "count") == 2**31 - 1
+    assert (updates < 0).all()
+
+
+@pytest.mark.parametrize("ours", [sgd(0.1), momentum(0.1), nesterov(0.1), rmsprop(0.1), adam(0.1)])
+def test_none_gradients_pass_through(ours):
+    params = {"a": jnp.ones(2), "b": jnp.ones(2)}
+    state = ours.init(params)
+    updates, after = jax.jit(ours.update)({"a": jnp.ones(2), "b": None}, state, params)
+    assert updates["b"] is None
+    alone, _ = ours.update({"a": jnp.ones(2)}, ours.init({"a": params["a"]}))
+    np.testing.assert_allclose(updates["a"], alone["a"], rtol=1e-6)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+
+
+def test_a_tree_of_no_parameters_has_no_decay():
+    optimizer = adamw(0.1)
+    assert optimizer.update(None, optimizer.init(None), None)[0] is None
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, jnp.float32])
+@pytest.mark.parametrize(
+    ("make", "name", "values"),
+    [
+        (sgd, "learning_rate", [-0.5, np.nan, np.inf]),
+        (lambda v: momentum(0.1, decay=v), "decay", [1.0, -0.5, np.nan]),
+        (lambda v: nesterov(0.1, decay=v), "decay", [1.0]),
+        (lambda v: rmsprop(0.1, decay=v), "decay", [1.0]),
+        (lambda v: rmsprop(0.1, epsilon=v), "epsilon", [-1.0]),
+        (lambda v: adam(0.1, b1=v), "b1", [1.0, -0.5]),
+        (lambda v: adam(0.1, b2=v), "b2", [1.5, np.nan]),
+        (lambda v: adam(0.1, epsilon=v), "epsilon", [-1.0, np.nan]),
+        (lambda v: adamw(0.1, weight_decay=v), "weight_decay", [-0.5, np.nan, np.inf]),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_values_out_of_range_are_refused(make, name, values, kind):
+    for value in values:
+        with pytest.raises(UsageError, match=f"{name} is {value}, expected"):
+            make(kind(value))
+    with pytest.raises(UsageError, match=rf"{name} has shape \(2,\), expected one number"):
+        make(jnp.ones(2))

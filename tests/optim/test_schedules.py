@@ -44,18 +44,45 @@ def test_every_step_is_that_of_optax(ours, theirs):
     np.testing.assert_allclose(traced, expected, rtol=2e-5, atol=1e-7)
 
 
-def test_the_peak_is_reached_where_it_is_said():
+def test_the_peak_is_reached_at_its_step():
     assert float(warmup_cosine(0.3, 50, 10)(0)) == 0
     assert float(warmup_cosine(0.3, 50, 10)(10)) == pytest.approx(0.3)
     assert float(warmup_cosine(0.3, 50, 0)(0)) == pytest.approx(0.3)
     assert float(one_cycle(0.3, 60)(18)) == pytest.approx(0.3)
 
 
-def test_what_cannot_be_scheduled():
-    with pytest.raises(UsageError, match="warmup_steps is 50, expected at least 0 and less than"):
-        warmup_cosine(0.1, 50, 50)
-    for make in (lambda: cosine(0.1, 0), lambda: step_decay(0.1, 0, 0.5), lambda: one_cycle(1, 0)):
-        with pytest.raises(UsageError, match="a schedule over 0 steps is empty"):
-            make()
-    with pytest.raises(UsageError, match=r"rise is 1.0, expected at least 0 and less than 1"):
-        one_cycle(0.1, 50, rise=1.0)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda steps: cosine(0.3, steps),
+        lambda steps: warmup_cosine(0.3, steps, steps // 2, initial=0.3),
+        lambda steps: step_decay(0.3, steps, 0.5),
+        lambda steps: one_cycle(0.3, steps, start_divisor=1.0),
+    ],
+)
+def test_schedules_may_be_longer_than_int32(make):
+    """After a thousand steps of ten billion, the rate is where it began."""
+    for step in (1000, jnp.asarray(1000)):
+        assert float(jax.jit(make(10**10))(step)) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: warmup_cosine(0.1, 50, 50), "warmup_steps is 50, expected less than total_steps"),
+        (lambda: warmup_cosine(0.1, 50, -1), "warmup_steps is -1, expected at least 0"),
+        (lambda: cosine(0.1, 0), "total_steps is 0, expected at least 1"),
+        (lambda: step_decay(0.1, 0, 0.5), "every is 0, expected at least 1"),
+        (lambda: one_cycle(1, 0), "total_steps is 0, expected at least 1"),
+        (lambda: one_cycle(0.1, 50, rise=1.0), "rise is 1.0, expected at least 0 and less than 1"),
+        (lambda: one_cycle(0.1, 50, start_divisor=0), "start_divisor is 0.0, expected greater"),
+        (lambda: constant(-0.1), "value is -0.1, expected at least 0"),
+        (lambda: cosine(float("nan"), 50), "peak is nan"),
+        (lambda: cosine(0.1, 50, final=float("inf")), "final is inf"),
+        (lambda: warmup_cosine(0.1, 50, 5, initial=-1.0), "initial is -1.0"),
+        (lambda: step_decay(0.1, 5, -0.5), "factor is -0.5"),
+    ],
+)
+def test_values_out_of_range_are_refused(make, said):
+    with pytest.raises(UsageError, match=said):
+        make()

@@ -1,6 +1,7 @@
 """Folders that can be verified."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,16 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def test_a_whole_folder_gives_its_facts(folder: Path):
     assert verify(folder) == sealed_facts(folder) == {"step": 3}
     shutil.move(folder, folder.with_name("elsewhere"))
@@ -43,6 +54,10 @@ def test_a_whole_folder_gives_its_facts(folder: Path):
         (lambda f: (f / MANIFEST).write_text("[" * 10**5), "its manifest is damaged"),
         (lambda f: (f / MANIFEST).write_text("null"), "its manifest is damaged"),
         (lambda f: (f / MANIFEST).write_bytes(b"\xff"), "its manifest is damaged"),
+        (lambda f: as_pipe(f / MANIFEST), "its manifest is damaged"),
+        (lambda f: as_pipe(f / "a.bin"), "a.bin is not a file"),
+        (lambda f: as_folder(f / MANIFEST), "its manifest is damaged"),
+        (lambda f: as_folder(f / "a.bin"), "a.bin is not a file"),
     ],
 )
 def test_harm_is_noticed(folder: Path, harm, said: str):

@@ -1,4 +1,4 @@
-"""Datasets by name: arrays for the device, or a stream of batches."""
+"""Datasets by name, and the order in which training visits their examples."""
 
 from dl_jax.data.dataset import Dataset
 from dl_jax.data.images import ImageDataset, image_statistics, load, load_splits

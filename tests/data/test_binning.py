@@ -1,4 +1,4 @@
-"""Intervals of equal counts and of equal widths."""
+"""Bins of equal counts and of equal widths."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_against_scikit_learn(find, values, bins: int):
 
 
 @given(values, st.integers(2, 9))
-def test_equal_counts_differ_by_little(values, bins: int):
+def test_quantile_bins_have_about_equal_counts(values, bins: int):
     edges = quantile_edges(values, bins)
     counts = np.bincount(digitize(values, edges), minlength=len(edges) + 1)
     assert counts.sum() == len(values)
@@ -37,18 +37,20 @@ def test_equal_counts_differ_by_little(values, bins: int):
         assert counts.max() - counts.min() <= 2
 
 
-def test_repeated_values_share_an_interval():
+def test_repeated_values_share_a_bin():
     values = np.array([0.0] * 50 + [1.0, 2.0, 3.0, 4.0])
     edges = quantile_edges(values, 10)
     labels = digitize(values, edges)
     assert len(set(labels[:50].tolist())) == 1
-    assert labels.min() == 0  # no interval lies below all values
+    assert labels.min() == 0  # no bin lies below all values
 
 
 @pytest.mark.parametrize("find", [quantile_edges, uniform_edges])
-def test_what_cannot_be_cut(find):
+def test_impossible_bins_are_refused(find):
     with pytest.raises(UsageError, match="bins is 1, expected at least 2"):
         find(np.arange(5.0), 1)
     for nothing in (np.ones(5), np.zeros(0)):
-        with pytest.raises(UsageError, match="all values are the same"):
+        with pytest.raises(UsageError, match="all values are equal"):
             find(nothing, 3)
+    with pytest.raises(UsageError, match="a value is NaN or infinite"):
+        find(np.array([0.0, np.nan, 1.0]), 3)

@@ -16,13 +16,13 @@ words = arrays("U1", 12, elements=st.sampled_from(["", "a", "b", "c"]))
 
 
 @given(numbers, numbers)
-def test_numbers_are_those_of_scikit_learn(train, test):
+def test_standardized_numbers_are_those_of_scikit_learn(train, test):
     known = train[~np.isnan(train)]
     if known.size == 0 or 0 < known.std() < 1e-6 * abs(known).max():
         return  # scikit-learn drops the column, or takes it for a constant
     imputer = SimpleImputer(add_indicator=True)
     filled = imputer.fit_transform(train[:, None])
-    # The mean of what is there does not change by filling gaps with it; the deviation would.
+    # Filling in the mean does not change the mean; it would change the standard deviation.
     scaler = StandardScaler().fit(known[:, None])
     expected = imputer.transform(test[:, None])
     expected[:, :1] = scaler.transform(expected[:, :1])
@@ -33,7 +33,7 @@ def test_numbers_are_those_of_scikit_learn(train, test):
 
 
 @given(words, words)
-def test_words_are_those_of_scikit_learn(train, test):
+def test_categories_are_those_of_scikit_learn(train, test):
     kinds = sorted({*train.tolist()} - {""})
     encoder = OneHotEncoder(
         categories=[kinds or ["a"]], handle_unknown="ignore", sparse_output=False
@@ -46,20 +46,32 @@ def test_words_are_those_of_scikit_learn(train, test):
     np.testing.assert_array_equal(features, expected if kinds else np.zeros((12, 0)))
 
 
-def test_constants_and_columns_of_gaps_alone():
-    columns = {"same": np.full(3, 7.0), "gaps": np.full(3, np.nan)}
+def test_constant_and_missing_columns_become_zeros():
+    columns = {"same": np.full(3, 7.0), "missing": np.full(3, np.nan)}
     encoding = fit_encoding(columns)
-    assert encoding.features == ["same", "gaps", "gaps is missing"]
+    assert encoding.features == ["same", "missing", "missing is missing"]
     np.testing.assert_array_equal(encode(encoding, columns), [[0, 0, 1]] * 3)
 
 
-def test_too_many_words():
+def test_too_many_categories_are_refused():
     column = np.array([f"name {i}" for i in range(300)])
-    with pytest.raises(UsageError, match="'who' holds 300 different words"):
+    with pytest.raises(UsageError, match="'who' has 300 categories"):
         fit_encoding({"who": column})
 
 
-def test_a_column_that_is_missing():
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ([1e308, -1e308, 1.0], [0.0], "'x' has values up to 1e.308, whose mean or standard dev"),
+        ([1.0, 2.0, 3.0], [1e300], "'x' has values up to 1e.300, beyond float32 once standard"),
+    ],
+)
+def test_features_that_overflow_are_named(train, test, said: str):
+    with pytest.raises(UsageError, match=said):
+        encode(fit_encoding({"x": np.array(train)}), {"x": np.array(test)})
+
+
+def test_a_missing_column_is_named():
     with pytest.raises(UsageError, match=r"no column 'age', expected one of ages; did you mean"):
         encode(fit_encoding({"age": np.arange(3.0)}), {"ages": np.arange(3.0)})
 
@@ -84,7 +96,7 @@ def test_splits_are_disjoint_and_complete():
     assert set(again.tolist()) != set(data["test"].arrays["target"].tolist())
 
 
-def test_each_row_keeps_its_target():
+def test_rows_keep_their_targets():
     """And is standardized by the training split alone."""
     columns = table()
     data = table_splits(columns, "y")
@@ -96,7 +108,7 @@ def test_each_row_keeps_its_target():
     np.testing.assert_allclose(data["train"].arrays["features"][:, 0].mean(), 0, atol=1e-6)
 
 
-def test_what_is_held_out_changes_nothing_that_training_sees():
+def test_held_out_rows_do_not_change_the_training_features():
     columns = table()
     before = table_splits(columns, "y")
     held_out = np.concatenate([2 * before[s].arrays["target"] for s in ("validation", "test")])
@@ -121,14 +133,14 @@ def test_batches_of_a_table_visit_each_row_once():
     ("columns", "target", "message"),
     [
         (table(), "z", "no column 'z'"),
-        (table(), "kind", "the target 'kind' is a column of words"),
+        (table(), "kind", "the target 'kind' is categorical"),
         (table(), "age", "the target 'age' is missing in 9 of 60 rows, first in row 1"),
         ({"y": np.arange(9.0)}, "y", "no column but the target"),
         (table(3), "id", "leaves one side empty"),
-        ({**table(), "y": 1.6e9 + np.arange(60)}, "y", "float32 cannot tell its values apart"),
-        ({**table(), "y": 1e40 * np.arange(60)}, "y", "float32 cannot tell its values apart"),
+        ({**table(), "y": 1.6e9 + np.arange(60)}, "y", "different values are equal in float32"),
+        ({**table(), "y": 1e40 * np.arange(60)}, "y", "different values are equal in float32"),
     ],
 )
-def test_what_cannot_be_learned(columns, target: str, message: str):
+def test_impossible_targets_are_refused(columns, target: str, message: str):
     with pytest.raises(UsageError, match=message):
         table_splits(columns, target)

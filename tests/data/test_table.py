@@ -19,7 +19,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_columns_of_numbers_and_of_words_with_gaps(tmp_path: Path):
+def test_numeric_and_categorical_columns_with_missing_values(tmp_path: Path):
     columns = read_csv(written(tmp_path, 'a, b ,c\n1,x,NA\n,"y, z",?\n 2.5e1 ,,nan\n\n'))
     assert list(columns) == ["a", "b", "c"]
     np.testing.assert_array_equal(columns["a"], [1, np.nan, 25])
@@ -27,11 +27,11 @@ def test_columns_of_numbers_and_of_words_with_gaps(tmp_path: Path):
     np.testing.assert_array_equal(columns["c"], [np.nan] * 3)
 
 
-def test_one_word_makes_a_column_of_words(tmp_path: Path):
+def test_one_word_makes_a_column_categorical(tmp_path: Path):
     assert read_csv(written(tmp_path, "a\n1\nmany\n"))["a"].tolist() == ["1", "many"]
 
 
-def test_other_delimiters_and_a_byte_order_mark(tmp_path: Path):
+def test_delimiters_and_a_byte_order_mark_are_read(tmp_path: Path):
     path = written(tmp_path, "\ufeffa;b\n1,5;2\n")
     assert read_csv(path, delimiter=";")["a"].tolist() == ["1,5"]
 
@@ -45,7 +45,7 @@ def test_other_delimiters_and_a_byte_order_mark(tmp_path: Path):
         min_size=1,
     )
 )
-def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows):
+def test_written_tables_are_read_back(tmp_path_factory: pytest.TempPathFactory, rows):
     path = tmp_path_factory.mktemp("written") / "table.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("number", "word"), *rows])
@@ -66,12 +66,12 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows
         ('a,b\n1,"2\n', "cannot be read as CSV"),
     ],
 )
-def test_what_is_no_table(tmp_path: Path, text: str, message: str):
+def test_malformed_tables_are_refused(tmp_path: Path, text: str, message: str):
     with pytest.raises(UsageError, match=message):
         read_csv(written(tmp_path, text))
 
 
-def test_what_is_no_text(tmp_path: Path):
+def test_unreadable_tables_are_refused(tmp_path: Path):
     path = tmp_path / "table.csv"
     path.write_bytes(b"a\n\xff\xfe\n")
     with pytest.raises(UsageError, match="cannot be read as CSV in UTF-8"):
@@ -84,7 +84,7 @@ def test_diabetes_comes_with_the_installation():
     columns, target = load_table("diabetes")
     assert len(columns) == 11
     assert columns[target].shape == (442,)
-    assert columns["age"].min() >= 18  # years, not what was made of them
+    assert columns["age"].min() >= 18  # years, not standardized
 
 
 @pytest.mark.parametrize("place", ["housing.csv", "california_housing/housing.csv"])
@@ -97,7 +97,7 @@ def test_california_housing_is_found_in_its_folder(tmp_path: Path, place: str):
     assert columns["ocean_proximity"].tolist() == ["NEAR BAY", "INLAND", "NEAR BAY"]
 
 
-def test_a_table_that_is_not_there(tmp_path: Path):
+def test_a_missing_table_is_explained(tmp_path: Path):
     with pytest.raises(UsageError, match=r"take housing\.csv from .* --data-dir"):
         load_table("california_housing", tmp_path)
     with pytest.raises(UsageError, match="did you mean 'diabetes'"):

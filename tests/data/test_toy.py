@@ -1,5 +1,7 @@
 """Toy problems: reproducible, in the plane, and as hard as they claim."""
 
+import math
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -22,7 +24,7 @@ def test_points_and_labels(name):
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_splits_are_drawn_anew_from_the_same_problem(name):
+def test_splits_are_independent_draws_of_one_problem(name):
     data = toy_splits(name, 500)
     train, test = data["train"].arrays, data["test"].arrays
     assert not set(map(bytes, train["point"])) & set(map(bytes, test["point"]))
@@ -33,7 +35,7 @@ def test_splits_are_drawn_anew_from_the_same_problem(name):
 
 
 @pytest.mark.parametrize("name", TOYS)
-def test_a_line_parts_the_blobs_alone(name):
+def test_a_line_separates_only_the_blobs(name):
     arrays = toy(name, "train", 800).arrays
     line = LogisticRegression().fit(arrays["point"], arrays["label"])
     score = line.score(arrays["point"], arrays["label"])
@@ -48,8 +50,9 @@ def test_a_line_parts_the_blobs_alone(name):
         (("xor", "train", 0), "num_examples is 0"),
     ],
 )
-def test_what_cannot_be_drawn(arguments, said):
+def test_impossible_toys_are_refused(arguments, said):
     with pytest.raises(UsageError, match=said):
         toy(*arguments)
-    with pytest.raises(UsageError, match="noise is -1"):
-        toy("xor", "train", noise=-1)
+    for noise in (-1, math.inf, math.nan):
+        with pytest.raises(UsageError, match=f"noise is {noise}"):
+            toy("xor", "train", noise=noise)

@@ -1,4 +1,4 @@
-"""Tables: columns of numbers and categories, and their encoding as features."""
+"""Tables: numeric and categorical columns, and their encoding as features."""
 
 from dl_jax.data.tables.binning import digitize, quantile_edges, uniform_edges
 from dl_jax.data.tables.encoding import Encoding, encode, fit_encoding, table_splits

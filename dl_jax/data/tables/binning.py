@@ -1,19 +1,19 @@
-"""Classes from numbers: which of several intervals a value lies in."""
+"""Discretization: classes from numbers, by quantile or uniform bins."""
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dl_jax.errors import UsageError, check_range
+from dl_jax.errors import UsageError, check_integer
 
 
 def quantile_edges(values: Float[np.ndarray, " values"], bins: int) -> Float[np.ndarray, " inner"]:
-    """The inner edges of intervals that hold equally many of the values: their quantiles.
+    """Inner edges of bins with equal counts: quantiles of the values.
 
-    `edge_k = Q(k / bins)` for `k = 1 .. bins - 1`. Edges that coincide, where a value occurs very
-    often, are one edge, so that there can be fewer intervals than asked for.
+    `edge_k = Q(k / bins)` for `k = 1 .. bins - 1`. Edges that coincide, because a value is very
+    frequent, are merged: there may be fewer than `bins` bins.
 
     Raises:
-        UsageError: there are fewer than two bins, or not two different values.
+        UsageError: `bins` is less than 2, all values are equal, or one is not finite.
 
     >>> quantile_edges(np.array([1.0, 2.0, 3.0, 100.0]), 2).tolist()
     [2.5]
@@ -24,12 +24,12 @@ def quantile_edges(values: Float[np.ndarray, " values"], bins: int) -> Float[np.
 
 
 def uniform_edges(values: Float[np.ndarray, " values"], bins: int) -> Float[np.ndarray, " inner"]:
-    """The inner edges of intervals that cut the range of the values into equal parts.
+    """Inner edges of bins with equal widths over the range of the values.
 
     `edge_k = min + k / bins * (max - min)` for `k = 1 .. bins - 1`.
 
     Raises:
-        UsageError: there are fewer than two bins, or not two different values.
+        UsageError: `bins` is less than 2, all values are equal, or one is not finite.
 
     >>> uniform_edges(np.array([1.0, 2.0, 3.0, 101.0]), 2).tolist()
     [51.0]
@@ -40,10 +40,10 @@ def uniform_edges(values: Float[np.ndarray, " values"], bins: int) -> Float[np.n
 def digitize(
     values: Float[np.ndarray, " values"], edges: Float[np.ndarray, " inner"]
 ) -> Int[np.ndarray, " values"]:
-    """Number of the interval of each value, 0 to the number of inner edges, int32.
+    """Index of the bin of each value, from 0 to the number of inner edges, int32.
 
-    An edge belongs to the interval above it; values beyond the range that the edges came from
-    belong to the first or the last.
+    A value equal to an edge belongs to the bin above it. Values beyond the range that the edges
+    were computed from belong to the first or last bin.
 
     >>> digitize(np.array([-9.0, 2.0, 3.0]), np.array([2.0, 2.5])).tolist()
     [0, 1, 2]
@@ -52,7 +52,9 @@ def digitize(
 
 
 def _range(values: Float[np.ndarray, " values"], bins: int) -> tuple[float, float]:
-    check_range("bins", bins, low=2)
+    check_integer("bins", bins, low=2)
+    if not np.isfinite(values).all():
+        raise UsageError("a value is NaN or infinite, expected finite values")
     if values.size == 0 or values.min() == values.max():
-        raise UsageError("all values are the same, expected at least two that can be told apart")
+        raise UsageError("all values are equal, expected at least two different ones")
     return float(values.min()), float(values.max())

@@ -1,4 +1,7 @@
-"""Numbers from the columns of a table, by what was learned from its training rows alone."""
+"""Features from the columns of a table: standardized numbers and one-hot categories.
+
+Statistics and categories come from the training rows alone.
+"""
 
 from typing import NamedTuple
 
@@ -11,69 +14,79 @@ from dl_jax.data.tables.table import Columns, check_column
 from dl_jax.errors import UsageError
 
 MAX_CATEGORIES = 256
+"""Most categories of a column; more are likely names or keys, not categories."""
 
 
-class Numbers(NamedTuple):
-    """How a column of numbers is standardized.
+class NumericStats(NamedTuple):
+    """How a numeric column is standardized.
 
     mean: of the training rows that have a value.
-    deviation: their standard deviation, 1 of a constant.
-    gaps: whether a further feature marks the rows without a value.
+    std: their standard deviation; 1 for a constant.
+    has_missing: whether a training row has no value; a further feature marks those rows.
     """
 
     mean: float
-    deviation: float
-    gaps: bool
+    std: float
+    has_missing: bool
 
 
 class Encoding(NamedTuple):
     """What `encode` needs to know.
 
-    numbers: name of a column of numbers to its standardization.
-    words: name of a column of words to those of the training rows, sorted.
+    numeric: name of a numeric column to its statistics.
+    categories: name of a categorical column to the categories of the training rows, sorted.
     """
 
-    numbers: dict[str, Numbers]
-    words: dict[str, tuple[str, ...]]
+    numeric: dict[str, NumericStats]
+    categories: dict[str, tuple[str, ...]]
 
     @property
     def features(self) -> list[str]:
         """Name of each feature that `encode` gives."""
         names = []
-        for name, (_, _, gaps) in self.numbers.items():
-            names += [name, f"{name} is missing"] if gaps else [name]
-        return names + [f"{name} is {w}" for name, words in self.words.items() for w in words]
+        for name, stats in self.numeric.items():
+            names += [name, f"{name} is missing"] if stats.has_missing else [name]
+        return names + [f"{name} is {c}" for name, found in self.categories.items() for c in found]
 
 
 def fit_encoding(columns: Columns) -> Encoding:
     """The encoding of a table, from its training rows.
 
     Raises:
-        UsageError: a column of words has more different ones than 256.
+        UsageError: a categorical column has more than `MAX_CATEGORIES` categories, or the standard
+            deviation of a numeric one overflows.
     """
-    numbers, words = {}, {}
+    numeric, categories = {}, {}
     for name, column in columns.items():
         if column.dtype.kind == "U":
-            words[name] = tuple(sorted({*column.tolist()} - {""}))
-            if len(words[name]) > MAX_CATEGORIES:
+            categories[name] = tuple(sorted({*column.tolist()} - {""}))
+            if len(categories[name]) > MAX_CATEGORIES:
                 raise UsageError(
-                    f"column {name!r} holds {len(words[name])} different words, expected numbers, "
-                    f"or at most {MAX_CATEGORIES}: leave it out"
+                    f"column {name!r} has {len(categories[name])} categories, expected numbers, or "
+                    f"at most {MAX_CATEGORIES} categories: leave it out"
                 )
             continue
         known = column[~np.isnan(column)].astype(np.float64)
-        mean, deviation = (known.mean(), known.std()) if known.size else (0.0, 0.0)
-        numbers[name] = Numbers(float(mean), float(deviation) or 1.0, known.size < column.size)
-    return Encoding(numbers, words)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = (known.mean(), known.std()) if known.size else (0.0, 0.0)
+        if not np.isfinite([mean, std]).all():
+            raise UsageError(
+                f"column {name!r} has values up to {abs(known).max():g}, whose mean or standard "
+                "deviation overflows: choose another unit"
+            )
+        numeric[name] = NumericStats(float(mean), float(std) or 1.0, known.size < column.size)
+    return Encoding(numeric, categories)
 
 
 def encode(encoding: Encoding, columns: Columns) -> Float[np.ndarray, "rows features"]:
     """Features of each row, float32.
 
-    A number becomes `(number - mean) / deviation`, a missing one 0, the mean, with a 1 in the
-    feature that marks gaps if training rows had any. A word becomes a 1 in its own feature and
-    0 in those of the column's other words; one that is missing, or that training rows never had,
-    is 0 in all.
+    A number becomes `(number - mean) / std`; a missing one becomes 0, and 1 in the feature that
+    marks missing values, if training rows had any. A category is one-hot; a missing category, or
+    one that training rows do not have, is 0 everywhere.
+
+    Raises:
+        UsageError: a column is missing, or a feature overflows float32.
 
     >>> train = {"age": np.array([1.0, 3.0, np.nan]), "kind": np.array(["b", "a", ""])}
     >>> encoding = fit_encoding(train)
@@ -83,15 +96,22 @@ def encode(encoding: Encoding, columns: Columns) -> Float[np.ndarray, "rows feat
     [[3.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
     """
     parts = []
-    for name, (mean, deviation, gaps) in encoding.numbers.items():
+    for name, (mean, std, has_missing) in encoding.numeric.items():
         column = check_column(columns, name)
         missing = np.isnan(column)
-        parts.append(np.where(missing, 0.0, (column - mean) / deviation))
-        if gaps:
+        with np.errstate(over="ignore"):
+            standardized = np.where(missing, 0.0, (column - mean) / std).astype(np.float32)
+        if not np.isfinite(standardized).all():
+            raise UsageError(
+                f"column {name!r} has values up to {np.nanmax(abs(column)):g}, beyond float32 once "
+                f"standardized with mean {mean:g} and standard deviation {std:g}: correct them"
+            )
+        parts.append(standardized)
+        if has_missing:
             parts.append(missing)
-    for name, words in encoding.words.items():
+    for name, categories in encoding.categories.items():
         column = check_column(columns, name)
-        parts += [column == word for word in words]
+        parts += [column == category for category in categories]
     return np.stack(parts, axis=1).astype(np.float32)
 
 
@@ -103,40 +123,38 @@ def table_splits(
     validation_fraction: float = 1 / 12,
     split_seed: int = 0,
 ) -> dict[str, Dataset]:
-    """Disjoint splits of a table, encoded by what the training split alone shows.
-
-    They are datasets as any other: `fit` draws shuffled batches of them, and
-    `evaluation_batches` visits each row once.
+    """Disjoint splits of a table, encoded with statistics of the training split alone.
 
     Args:
         columns: of the whole table.
-        target: the column to be predicted, one of numbers.
+        target: the column to predict; it must be numeric.
         name: of the datasets.
-        validation_fraction: share of the training rows held out, after a fifth for the test.
-        split_seed: chooses which are held out.
+        validation_fraction: share of the rows held out for validation, after a fifth was held out
+            for the test.
+        split_seed: chooses which rows are held out.
 
     Returns:
         Datasets with `features`, float32 `[rows, features]`, and `target`, float32 `[rows]`.
 
     Raises:
-        UsageError: the target is not a column, holds words, is missing in a row, or has values
-            that float32 cannot tell apart; there is no other column; or a split would be empty.
+        UsageError: the target is not a column, is categorical, is missing in a row, or has values
+            that are equal in float32; there is no other column; or a split would be empty.
     """
     values = check_column(columns, target)
     if values.dtype.kind == "U":
-        raise UsageError(f"the target {target!r} is a column of words, expected one of numbers")
-    gaps = np.flatnonzero(np.isnan(values))
-    if gaps.size:
+        raise UsageError(f"the target {target!r} is categorical, expected a numeric column")
+    missing_rows = np.flatnonzero(np.isnan(values))
+    if missing_rows.size:
         raise UsageError(
-            f"the target {target!r} is missing in {gaps.size} of {values.size} rows, first in row "
-            f"{gaps[0] + 1}: remove those rows"
+            f"the target {target!r} is missing in {missing_rows.size} of {values.size} rows, first "
+            f"in row {missing_rows[0] + 1}: remove those rows"
         )
     with np.errstate(over="ignore"):
         single = values.astype(np.float32)
     if not np.isfinite(single).all() or 2 * np.unique(single).size < np.unique(values).size:
         raise UsageError(
             f"the target {target!r} lies between {values.min():g} and {values.max():g}, where "
-            "float32 cannot tell its values apart: take off its mean, or give it another unit"
+            "different values are equal in float32: subtract its mean, or choose another unit"
         )
     if len(columns) < 2:
         raise UsageError(f"the table has no column but the target {target!r} to predict it from")

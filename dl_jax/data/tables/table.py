@@ -1,4 +1,4 @@
-"""Tables: columns of numbers and of words, read from CSV or by name, with gaps."""
+"""Tables: numeric and categorical columns with missing values, read from CSV or by name."""
 
 import csv
 import os
@@ -13,7 +13,8 @@ from sklearn.datasets import load_diabetes
 from dl_jax.errors import UsageError, check_choice, nearest
 
 Columns = Mapping[str, NDArray]
-"""Name to float64 `[rows]`, NaN where missing, or to words `[rows]`, empty where missing."""
+"""Name to a numeric column, float64 `[rows]` with NaN where a value is missing, or to a categorical
+one, strings `[rows]`, empty where missing."""
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 TABLES = {"diabetes": "target", "california_housing": "median_house_value"}
 """Names that `load_table` knows, with their targets."""
@@ -22,13 +23,13 @@ TABLES = {"diabetes": "target", "california_housing": "median_house_value"}
 def read_csv(path: str | os.PathLike[str], *, delimiter: str = ",") -> dict[str, NDArray]:
     """The columns of a CSV file whose first line names them.
 
-    A column is one of numbers if all its entries are numbers or missing, and else one of words.
-    Missing are empty entries, `NA`, `N/A`, `NaN`, `null`, `None` and `?`, in any case, and numbers
-    that are not finite.
+    A column is numeric if all its entries are numbers or missing, else categorical. Missing are
+    empty entries, `NA`, `N/A`, `NaN`, `null`, `None` and `?`, in any case, and numbers that are not
+    finite.
 
     Raises:
-        UsageError: the file cannot be read, has no rows or repeated names, or a row does not have
-            one entry for each column.
+        UsageError: the file cannot be read, has no rows or repeated names, or the length of a row
+            is not the number of columns.
     """
     path = Path(path)
     try:
@@ -43,7 +44,7 @@ def read_csv(path: str | os.PathLike[str], *, delimiter: str = ",") -> dict[str,
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated or "" in names:
         raise UsageError(
-            f"the first line of {path} holds {', '.join(map(repr, names))}, expected a different "
+            f"the first line of {path} is {', '.join(map(repr, names))}, expected a different "
             "name for each column"
         )
     if not rows:
@@ -55,13 +56,13 @@ def read_csv(path: str | os.PathLike[str], *, delimiter: str = ",") -> dict[str,
 def load_table(
     name: str, data_dir: str | os.PathLike[str] | None = None
 ) -> tuple[dict[str, NDArray], str]:
-    """A table by name, and the name of the column that one predicts from the others.
+    """A table by name, and the name of its target column.
 
     Args:
         name: `diabetes`, which comes with the installation (442 patients: the progression of
             the disease from ten measurements), or `california_housing` (20,640 groups of blocks:
-            the median value of a house, with gaps and one column of words).
-        data_dir: folder with `housing.csv` or `california_housing/housing.csv`.
+            the median value of a house, with missing values and one categorical column).
+        data_dir: folder that holds `housing.csv` or `california_housing/housing.csv`.
 
     Raises:
         UsageError: the name is unknown, or the file is not there.
@@ -80,7 +81,7 @@ def load_table(
     if not found:
         raise UsageError(
             f"dataset {name!r} cannot be read, there is no {choices[0]}: take housing.csv from "
-            "github.com/ageron/handson-ml2 (datasets/housing), and name its folder with --data-dir"
+            "github.com/ageron/handson-ml2 (datasets/housing), and pass its folder as --data-dir"
         )
     return read_csv(found[0]), TABLES[name]
 
@@ -109,7 +110,7 @@ def _checked(line: list[str], names: list[str], number: int, path: Path) -> list
 
 
 def _column(entries: Sequence[str]) -> NDArray:
-    """Numbers if all can be read as such, or words."""
+    """Numbers if all entries are numbers or missing, else strings."""
     filled = ["" if entry.lower() in MISSING else entry for entry in entries]
     try:
         numbers = np.array([float(entry) if entry else np.nan for entry in filled])

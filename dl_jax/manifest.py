@@ -37,10 +37,8 @@ def verify(folder: Path) -> dict[str, Any]:
     facts, files = _read(folder)
     for name, digest in files.items():
         try:
-            if not stat.S_ISREG((folder / name).stat().st_mode):  # reading a pipe would never end
-                raise ValueError(f"{name} is not a file")
-            found = _sha256(folder / name)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            found = _sha256(_regular(folder / name))
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ValueError(f"the file {name} is missing") from error
         if found != digest:
             raise ValueError(f"the file {name} does not have its checksum")
@@ -72,7 +70,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
-        record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        record = json.loads(_regular(folder / MANIFEST).read_text(encoding="utf-8"))
         content = {"facts": dict(record["facts"]), "files": dict(record["files"])}
         intact = record["sha256"] == _own(content)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -82,6 +80,13 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     if not intact:
         raise ValueError("its manifest does not have its own checksum")
     return content["facts"], content["files"]
+
+
+def _regular(path: Path) -> Path:
+    """`path`, if it is a file; reading a pipe would never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path.name} is not a file")
+    return path
 
 
 def _files(folder: Path) -> list[str]:

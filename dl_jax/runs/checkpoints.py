@@ -1,25 +1,29 @@
-"""Checkpoints that are whole or not used: saved by orbax, with a digest of every array."""
+"""Checkpoints that are whole or not used: saved by orbax, then sealed with a manifest."""
 
 import contextlib
-import hashlib
-import json
 import logging
+import re
 import shutil
+import stat
+import threading
 from collections.abc import Mapping
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 
+from dl_jax.configuration import differences
 from dl_jax.errors import RunError
+from dl_jax.manifest import seal, verify
 from dl_jax.paths import path_names
-from dl_jax.runs.configuration import differences
 from dl_jax.types import Tree
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every file it touches
+# Orbax logs every file it touches, and failures with their tracebacks: they are reported here.
+logging.getLogger("absl").setLevel(logging.CRITICAL + 1)
+
+LEFTOVER = re.compile(r"\.\d+\.(draft|old)")
 
 
 class Restored(NamedTuple):
@@ -31,85 +35,75 @@ class Restored(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints in one directory.
+    """The checkpoints in one directory: one folder per step, `160/`, with a manifest.
 
-    Saving goes on in the background. A checkpoint that cannot be saved (a full disk) is reported
-    and the ones before it stay; one that is found damaged is moved aside and the one before it is
-    restored.
+    A checkpoint is written as `.160.draft/`, in the background: orbax's arrays in `tree/`, then
+    the manifest with the digest of every file, the step, the configuration and the layout of the
+    tree. It gets its name when it is complete, so a process killed at any instruction leaves none
+    that is half written. One that cannot be saved (a full disk) is reported, and the ones before it
+    stay; one that is found damaged is moved aside, and the one before it is restored.
     """
 
     def __init__(
         self, directory: Path, keep: int = 2, config: Mapping[str, Any] | None = None
     ) -> None:
-        """Open `directory`, keeping the newest `keep` checkpoints in it.
+        """Describe the checkpoints in `directory`; nothing is read or written yet.
 
-        `config` is written into each, and only a checkpoint with the same one is restored.
+        Args:
+            directory: made at the first save.
+            keep: how many to keep, the newest.
+            config: values that determine the result; a checkpoint with others is refused.
         """
         self.directory = directory.absolute()
         self.keep = keep
         self.config = dict(config or {})
-        self.directory.mkdir(parents=True, exist_ok=True)
         self._pending: int | None = None
-        self._manager = self._open()
-
-    def _open(self) -> ocp.CheckpointManager:
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=self.keep, cleanup_tmp_directories=True, enable_async_checkpointing=True
-        )
-        return ocp.CheckpointManager(self.directory, options=options)
+        self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
 
     @property
     def latest(self) -> int | None:
-        """Step of the newest finished checkpoint."""
-        steps = [step for step in self._manager.all_steps() if step != self._pending]
-        return max(steps, default=None)
+        """Step of the newest complete checkpoint."""
+        return max(self._steps(), default=None)
 
     def save(self, step: int, tree: Tree) -> str | None:
         """Begin to save `tree`; returns why the save before this one failed, if it did.
 
-        The digests are taken here, from the arrays themselves, so that whatever happens to the
-        files later is noticed.
+        When this returns, the arrays may be donated. A step that is saved already stays as it is.
         """
         failure = self.finish()
-        if step in self._manager.all_steps():
+        if step in self._steps():
             return failure
+        facts = {"step": step, "config": self.config, "layout": _layout(tree)}
         try:
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    tree=ocp.args.StandardSave(tree),
-                    digests=ocp.args.JsonSave(_seal(_digests(tree), self.config)),
-                ),
-                force=True,
-            )
-            self._pending = step
+            self._remove_leftovers()
+            draft = self.directory / f".{step}.draft"
+            draft.mkdir(parents=True)
+            checkpointer = ocp.StandardCheckpointer()
+            checkpointer.save(draft / "tree", tree)
         except Exception as error:
             return self._give_up(step, error)
+        self._pending = step
+        self._thread = threading.Thread(
+            target=self._complete, args=(checkpointer, draft, step, facts), name="checkpoint"
+        )
+        self._thread.start()
         return failure
 
     def finish(self) -> str | None:
         """Wait for a save under way; returns why it failed, if it did."""
-        step, self._pending = self._pending, None
-        if step is None:
+        if self._thread is None or self._pending is None:
             return None
-        try:
-            self._manager.wait_until_finished()
-            self._manager.check_for_errors()
-        except Exception as error:
-            return self._give_up(step, error)
-        return None
-
-    def close(self) -> str | None:
-        """Finish and let go of the directory; returns why the last save failed, if it did."""
-        failure = self.finish()
-        self._manager.close()
-        return failure
+        self._thread.join()
+        step, error = self._pending, self._error
+        self._pending = self._thread = self._error = None
+        return None if error is None else self._give_up(step, error)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.finish()
 
     def restore(self, like: Tree) -> Restored | None:
         """The newest whole checkpoint, in the shapes, types and placement of `like`.
@@ -121,142 +115,151 @@ class Checkpoints:
                 another configuration; or it cannot be read at the moment; or all are damaged. In
                 all these cases they are left where they are.
         """
-        reasons: dict[int, str] = {}
+        self.finish()
+        damaged: dict[int, str] = {}
         restored = None
-        for step in sorted(self._steps_on_disk(), reverse=True):
+        for step in sorted(self._steps(), reverse=True):
             try:
-                restored = step, self._restore_step(step, like)
+                self._check(step, like)
+                restored = step, self._read(step, like)
                 break
             except RunError:
                 raise
+            except ValueError as error:
+                damaged[step] = str(error)
             except Exception as error:
-                if _may_pass(error):
-                    raise RunError(
-                        f"the checkpoint of step {step} in {self.directory} cannot be read now "
-                        f"({error}): nothing was changed; see to that, and resume again"
-                    ) from error
-                reasons[step] = _reason(error)
-        if restored is None and reasons:
+                raise RunError(
+                    f"the checkpoint of step {step} in {self.directory} cannot be read now "
+                    f"({_first_line(error)}): nothing was changed; see to that, and resume again"
+                ) from error
+        if restored is None and damaged:
             raise RunError(
                 f"every checkpoint in {self.directory} is damaged ("
-                + "; ".join(f"step {step}: {reason}" for step, reason in reasons.items())
+                + "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
                 + "): nothing was restored; start a new run under another --name"
             )
-        for step in reasons:
+        for step in damaged:
             self._set_aside(step)
         if restored is None:
             return None
-        damaged = [f"checkpoint of step {s} is damaged ({r})" for s, r in reasons.items()]
-        return Restored(*restored, damaged)
+        said = [f"checkpoint of step {s} is damaged ({reason})" for s, reason in damaged.items()]
+        return Restored(*restored, said)
 
-    def _restore_step(self, step: int, like: Tree) -> Tree:
-        sealed = self._manager.restore(
-            step, args=ocp.args.Composite(digests=ocp.args.JsonRestore())
-        )["digests"]
-        digests = sealed["arrays"]
-        if _seal(digests, sealed["config"]) != sealed:
-            raise ValueError("the list of digests does not have its own checksum")
-        differing = differences(sealed["config"], self.config)
-        if differing:
+    def _check(self, step: int, like: Tree) -> None:
+        """Raise unless the checkpoint is whole (ValueError) and of this configuration."""
+        folder = self.directory / str(step)
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise ValueError("it is a link or a file, not a folder")
+        facts = verify(folder)
+        if facts.get("step") != step:
+            raise ValueError(f"it is the checkpoint of step {facts.get('step')}")
+        # What it does not have is a new field, which had its default: config.json was compared.
+        found = differences(facts["config"], self.config)
+        changed = [str(change) for change in found if change.old is not MISSING]
+        if changed:
             raise RunError(
                 f"the checkpoint of step {step} was written by another configuration: "
-                f"{', '.join(differing)}"
+                f"{', '.join(changed)}"
             )
-        _check_layout(step, digests, like)
-        abstract = jax.tree.map(_abstract, like)
-        tree = self._manager.restore(
-            step, args=ocp.args.Composite(tree=ocp.args.StandardRestore(abstract))
-        )["tree"]
-        for name, entry in _digests(tree).items():
-            if entry != digests[name]:
-                raise ValueError(f"the array {name} does not have its checksum")
-        return tree
+        _check_layout(step, facts["layout"], _layout(like))
 
-    def _steps_on_disk(self) -> list[int]:
-        return [int(path.name) for path in self.directory.iterdir() if path.name.isdigit()]
+    def _read(self, step: int, like: Tree) -> Tree:
+        try:
+            with contextlib.closing(ocp.StandardCheckpointer()) as checkpointer:
+                return checkpointer.restore(
+                    self.directory / str(step) / "tree", jax.tree.map(_abstract, like)
+                )
+        except ValueError as error:  # not damage: the files have their digests
+            raise OSError(_first_line(error)) from error
+
+    def _steps(self) -> list[int]:
+        """The steps that something is named after, whatever it is."""
+        try:
+            names = [path.name for path in self.directory.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(
+                f"{self.directory} cannot be read now ({error.strerror}): nothing was changed; see "
+                "to that, and resume again"
+            ) from error
+        return [int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)]
+
+    def _complete(
+        self, checkpointer: ocp.StandardCheckpointer, draft: Path, step: int, facts: dict[str, Any]
+    ) -> None:
+        """What is left to do of a save, in the background."""
+        try:
+            with contextlib.closing(checkpointer):
+                checkpointer.wait_until_finished()
+            seal(draft, facts)
+            draft.rename(self.directory / str(step))
+        except Exception as error:
+            self._error = error
+            return
+        with contextlib.suppress(OSError):  # one more than wanted does no harm
+            for old in sorted(self._steps())[: -self.keep]:
+                # Renamed first: a process killed here must not leave a part of a checkpoint.
+                aside = self.directory / f".{old}.old"
+                (self.directory / str(old)).rename(aside)
+                _remove(aside)
 
     def _set_aside(self, step: int) -> None:
-        self._manager.close()
         target = self.directory / f"damaged-{step}"
-        shutil.rmtree(target, ignore_errors=True)
+        _remove(target)
         (self.directory / str(step)).rename(target)
-        self._manager = self._open()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what earlier saves left: of a killed process, or of a full disk."""
+        if self.directory.is_dir():
+            for path in self.directory.iterdir():
+                if LEFTOVER.fullmatch(path.name):
+                    _remove(path)
 
     def _give_up(self, step: int, error: Exception) -> str:
-        """Forget a failed save and start afresh, so that the next one can succeed."""
-        self._pending = None
-        with contextlib.suppress(Exception):  # it reports the same failure once more
-            self._manager.close()
-        for path in self.directory.glob(f"{step}.orbax-checkpoint-tmp*"):
-            shutil.rmtree(path, ignore_errors=True)
-        self._manager = self._open()
+        """Clean up after a failed save; returns a sentence about it."""
+        with contextlib.suppress(OSError):
+            self._remove_leftovers()
         kept = self.latest
-        what_remains = "no earlier one exists" if kept is None else f"that of step {kept} is kept"
-        lines = [line for line in str(error).strip().splitlines() if line] or [type(error).__name__]
-        return (
-            f"the checkpoint of step {step} could not be saved ({lines[0][:200]}); {what_remains}"
-        )
+        remains = "no earlier one exists" if kept is None else f"that of step {kept} is kept"
+        return f"the checkpoint of step {step} could not be saved ({_first_line(error)}); {remains}"
 
 
-def _host(leaf: Any) -> np.ndarray:
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    return np.asarray(leaf)
+def _layout(tree: Tree) -> dict[str, list[Any]]:
+    """Shape and type of every leaf, under its path."""
+    return {
+        name: [list(leaf.shape), str(leaf.dtype)]
+        for name, leaf in zip(path_names(tree), jax.tree.leaves(tree), strict=True)
+    }
 
 
-def _digests(tree: Tree) -> dict[str, dict[str, Any]]:
-    """Shape, type and sha256 of every leaf, under its path."""
-    entries = {}
-    for name, leaf in zip(path_names(tree), jax.tree.leaves(tree), strict=True):
-        data = np.ascontiguousarray(_host(leaf))
-        digest = hashlib.sha256(data.view(np.uint8).data if data.size else b"").hexdigest()
-        entries[name] = {"shape": list(leaf.shape), "dtype": str(leaf.dtype), "sha256": digest}
-    return entries
+def _check_layout(step: int, saved: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Compare shapes and types; orbax would cast a differing type in silence."""
+    for name in sorted(saved.keys() | expected.keys()):
+        there, here = (_layout_text(layout.get(name)) for layout in (saved, expected))
+        if there != here:
+            raise RunError(
+                f"the checkpoint of step {step} does not fit this configuration: {name} is "
+                f"{there} there and {here} here"
+            )
 
 
-def _seal(digests: Mapping[str, Mapping[str, Any]], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The digests and the configuration, with a digest of both."""
-    content = {"arrays": dict(digests), "config": dict(config)}
-    text = json.dumps(content, sort_keys=True)
-    return {**content, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def _reason(error: Exception) -> str:
-    """What is wrong with a checkpoint, in a few words."""
-    text = str(error).strip()
-    if "was not found in the checkpoint" in text or isinstance(
-        error, (FileNotFoundError, KeyError)
-    ):
-        return "files are missing"
-    return text.splitlines()[0][:200] if text else type(error).__name__
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether what went wrong while reading says nothing about the files themselves."""
-    passing = ("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "Stale file handle")
-    return isinstance(error, (MemoryError, PermissionError)) or any(
-        sign in str(error) for sign in passing
-    )
+def _layout_text(layout: list[Any] | None) -> str:
+    return "absent" if layout is None else f"{layout[1]}{layout[0]}"
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
-def _check_layout(step: int, digests: Mapping[str, Mapping[str, Any]], like: Tree) -> None:
-    """Compare shapes and types; orbax would cast a differing type without a word."""
-    expected = {
-        name: (list(leaf.shape), str(leaf.dtype))
-        for name, leaf in zip(path_names(like), jax.tree.leaves(like), strict=True)
-    }
-    found = {name: (entry["shape"], entry["dtype"]) for name, entry in digests.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise RunError(
-                f"the checkpoint of step {step} does not fit this configuration: {name} is "
-                f"{_shape_text(found.get(name))} there and {_shape_text(expected.get(name))} here"
-            )
+def _remove(path: Path) -> None:
+    """Remove a folder, a file or a link, if it is there; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
-def _shape_text(layout: tuple[list[int], str] | None) -> str:
-    return "absent" if layout is None else f"{layout[1]}{layout[0]}"
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip()[:200] if lines else type(error).__name__

@@ -1,8 +1,13 @@
 """Checkpoints: what is restored is what was saved, whatever happened to the files in between."""
 
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -10,8 +15,8 @@ import jax.numpy as jnp
 import pytest
 
 from dl_jax.errors import RunError
+from dl_jax.manifest import seal
 from dl_jax.runs.checkpoints import Checkpoints
-from tests.runs.damage import reads_damage
 from tests.training.tiny import assert_same_bits
 
 
@@ -31,6 +36,12 @@ def saved(directory: Path, *steps: int) -> Path:
         for step in steps:
             assert checkpoints.save(step, tree(step)) is None
     return directory
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints, to be copied."""
+    return saved(tmp_path_factory.mktemp("pair"), 4, 8)
 
 
 def test_the_newest_is_restored_to_the_bit(tmp_path: Path):
@@ -64,82 +75,178 @@ def empty(step: Path) -> None:
     step.mkdir()
 
 
+def as_copy_of_the_one_before(step: Path) -> None:
+    shutil.rmtree(step)
+    shutil.copytree(step.with_name("4"), step)
+
+
+def as_link_to_the_one_before(step: Path) -> None:
+    shutil.rmtree(step)
+    step.symlink_to("4")
+
+
+def as_link_to_something_else(step: Path) -> None:
+    shutil.rmtree(step)
+    step.symlink_to("/usr")
+
+
+def as_file(step: Path) -> None:
+    shutil.rmtree(step)
+    step.write_text("")
+
+
 DAMAGE = {
     "byte flipped in the largest file": lambda step: flip(data_files(step)[-1], 0.5),
-    "byte flipped in the digests": lambda step: flip(next((step / "digests").glob("*")), 0.3),
+    "byte flipped in the manifest": lambda step: flip(step / "manifest.json", 0.3),
     "file cut": lambda step: data_files(step)[-1].write_bytes(
         data_files(step)[-1].read_bytes()[:50]
     ),
     "file missing": lambda step: (step / "tree" / "manifest.ocdbt").unlink(),
-    "digests missing": lambda step: shutil.rmtree(step / "digests"),
+    "manifest missing": lambda step: (step / "manifest.json").unlink(),
     "folder emptied": empty,
+    "copy of the one before": as_copy_of_the_one_before,
+    "link to the one before": as_link_to_the_one_before,
+    "link to something else": as_link_to_something_else,
+    "a file": as_file,
 }
+IN_THE_WAY = [None, Path.mkdir, Path.touch, lambda path: path.symlink_to("/usr")]
 
 
-@reads_damage
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_one_is_set_aside_and_the_one_before_restored(tmp_path: Path, damage):
-    saved(tmp_path, 4, 8)
-    damage(tmp_path / "8")
-    with Checkpoints(tmp_path) as checkpoints:
+def test_a_damaged_one_is_set_aside_and_the_one_before_restored(tmp_path: Path, pair: Path, damage):
+    directory = shutil.copytree(pair, tmp_path / "checkpoints")
+    damage(directory / "8")
+    in_the_way = IN_THE_WAY[list(DAMAGE.values()).index(damage) % len(IN_THE_WAY)]
+    if in_the_way is not None:
+        in_the_way(directory / "damaged-8")
+    with Checkpoints(directory) as checkpoints:
         restored = checkpoints.restore(tree(0))
         assert restored.step == 4
         assert_same_bits(restored.tree, tree(4))
         assert len(restored.damaged) == 1
         assert restored.damaged[0].startswith("checkpoint of step 8 is damaged (")
+        assert sorted(path.name for path in directory.iterdir()) == ["4", "damaged-8"]
         assert checkpoints.save(8, tree(8)) is None  # the step can be saved again
-    with Checkpoints(tmp_path) as checkpoints:
+    with Checkpoints(directory) as checkpoints:
         assert checkpoints.restore(tree(0)).step == 8
-    assert (tmp_path / "damaged-8").is_dir()
+    assert Path("/usr/bin").is_dir()
 
 
-@reads_damage
 @pytest.mark.parametrize("harm", [lambda path: flip(path, 0.61), Path.unlink])
-def test_whatever_file_is_harmed_no_wrong_array_comes_back(tmp_path: Path, harm):
-    original = saved(tmp_path / "original", 4, 8)
-    for index, file in enumerate(data_files(original / "8")):
-        copy = tmp_path / str(index)
-        shutil.copytree(original, copy)
-        harm(copy / file.relative_to(original))
+def test_every_harmed_file_is_noticed(tmp_path: Path, pair: Path, harm):
+    for index, file in enumerate(data_files(pair / "8")):
+        copy = shutil.copytree(pair, tmp_path / str(index))
+        harm(copy / file.relative_to(pair))
         with Checkpoints(copy) as checkpoints:
-            restored = checkpoints.restore(tree(0))
-            assert_same_bits(restored.tree, tree(restored.step))
+            assert checkpoints.restore(tree(0)).step == 4
 
 
-@reads_damage
-def test_if_all_are_damaged_nothing_is_restored_or_moved(tmp_path: Path):
-    saved(tmp_path, 4, 8)
-    for step in (4, 8):
-        empty(tmp_path / str(step))
-    with Checkpoints(tmp_path) as checkpoints:
+@pytest.mark.parametrize("name", ["9", "500"])
+def test_a_checkpoint_has_its_step_inside(tmp_path: Path, pair: Path, name: str):
+    directory = shutil.copytree(pair, tmp_path / "checkpoints")
+    (directory / "8").rename(directory / name)
+    with Checkpoints(directory) as checkpoints:
+        restored = checkpoints.restore(tree(0))
+    assert restored.step == 4
+    assert restored.damaged == [
+        f"checkpoint of step {name} is damaged (it is the checkpoint of step 8)"
+    ]
+
+
+def exchange(directory: Path) -> None:
+    (directory / "4").rename(directory / "x")
+    (directory / "8").rename(directory / "4")
+    (directory / "x").rename(directory / "8")
+
+
+@pytest.mark.parametrize("harm", [exchange, lambda d: [empty(d / name) for name in ("4", "8")]])
+def test_if_all_are_damaged_nothing_is_restored_or_moved(tmp_path: Path, pair: Path, harm):
+    directory = shutil.copytree(pair, tmp_path / "checkpoints")
+    harm(directory)
+    with Checkpoints(directory) as checkpoints:
         with pytest.raises(RunError, match="every checkpoint in .* is damaged .*start a new run"):
             checkpoints.restore(tree(0))
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "8"]
+        assert sorted(path.name for path in directory.iterdir()) == ["4", "8"]
 
 
-@pytest.mark.parametrize(
-    "error", [PermissionError(13, "Permission denied"), ValueError("RESOURCE_EXHAUSTED: memory")]
-)
-def test_what_cannot_be_read_now_is_not_taken_for_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-):
-    saved(tmp_path, 4, 8)
-
-    def fail(*_):
-        raise error
-
-    with Checkpoints(tmp_path) as checkpoints:
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoints, "_restore_step", fail)
-            with pytest.raises(RunError, match="step 8 in .* cannot be read now .* resume again"):
-                checkpoints.restore(tree(0))
+@pytest.mark.parametrize("name", ["²", "08", "8.orbax-checkpoint-tmp", ".8.draft", "x"])
+def test_what_is_no_step_is_ignored(tmp_path: Path, pair: Path, name: str):
+    directory = shutil.copytree(pair, tmp_path / "checkpoints")
+    (directory / name).mkdir()
+    with Checkpoints(directory) as checkpoints:
         assert checkpoints.restore(tree(0)).step == 8
+
+
+def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path: Path):
+    for name in (".4.draft", ".2.old"):
+        (tmp_path / name / "tree").mkdir(parents=True)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.restore(tree(0)) is None
+    assert saved(tmp_path, 4) == tmp_path
+    assert [path.name for path in tmp_path.iterdir()] == ["4"]
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Files without permission cannot be read within, not even where the tests run as root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("part", [".", "8", "8/tree", "8/manifest.json", "8/tree/d"])
+def test_what_cannot_be_read_now_is_not_taken_for_damage(pair: Path, part: str):
+    with tempfile.TemporaryDirectory() as outer:
+        directory = shutil.copytree(pair, Path(outer) / "checkpoints")
+        for path in (Path(outer), directory, *directory.rglob("*")):
+            path.chmod(0o755)
+        mode = (directory / part).stat().st_mode
+        (directory / part).chmod(0)
+        with Checkpoints(directory) as checkpoints:
+            with as_nobody(), pytest.raises(RunError, match=r"cannot be read now .* resume again"):
+                checkpoints.restore(tree(0))
+            (directory / part).chmod(mode)
+            assert sorted(path.name for path in directory.iterdir()) == ["4", "8"]
+            assert checkpoints.restore(tree(0)).step == 8
+
+
+def test_memory_that_runs_out_is_not_taken_for_damage(pair: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_):
+        raise ValueError("RESOURCE_EXHAUSTED: memory")
+
+    monkeypatch.setattr("orbax.checkpoint.StandardCheckpointer.restore", fail)
+    with Checkpoints(pair) as checkpoints:
+        with pytest.raises(RunError, match=r"cannot be read now \(RESOURCE_EXHAUSTED: memory\)"):
+            checkpoints.restore(tree(0))
+        assert checkpoints.latest == 8
+
+
+def test_a_save_does_not_wait_for_its_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files are hashed in the background, and nothing counts as saved before that."""
+    allowed = threading.Event()
+
+    def slow(*arguments):
+        assert allowed.wait(60)
+        seal(*arguments)
+
+    monkeypatch.setattr("dl_jax.runs.checkpoints.seal", slow)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, tree(1))
+        assert checkpoints.latest is None
+        allowed.set()
+        assert checkpoints.finish() is None
+        assert checkpoints.latest == 1
 
 
 def test_the_configuration_is_part_of_a_checkpoint(tmp_path: Path):
     with Checkpoints(tmp_path, config={"fit": {"seed": 1}}) as checkpoints:
         checkpoints.save(4, tree(4))
-    with Checkpoints(tmp_path, config={"fit": {"seed": 1}}) as checkpoints:
+    newer = {"fit": {"seed": 1, "added_later": 0}}
+    with Checkpoints(tmp_path, config=newer) as checkpoints:
         assert checkpoints.restore(tree(0)).step == 4
     with (
         Checkpoints(tmp_path, config={"fit": {"seed": 2}}) as checkpoints,

@@ -12,6 +12,8 @@ from dl_jax.errors import UsageError, check_integer
 
 DECODING = 2
 """Version of the decoding: raise it with any change of the pixels or labels that it gives."""
+MAX_SIDE = 2**14
+"""Largest height and width that images are scaled to, in pixels."""
 ImageSize = tuple[int, int]
 
 
@@ -39,7 +41,7 @@ class Source:
 
 
 def check_image_size(image_size: ImageSize | None) -> None:
-    """Raise unless height and width are positive integers.
+    """Raise unless height and width are integers from 1 to `MAX_SIDE`.
 
     Raises:
         UsageError: names the side and its value.
@@ -47,7 +49,7 @@ def check_image_size(image_size: ImageSize | None) -> None:
     if image_size is None:
         return
     for side, value in zip(("height", "width"), image_size, strict=True):
-        check_integer(f"image_size: the {side}", value, low=1)
+        check_integer(f"image_size: the {side}", value, low=1, high=MAX_SIDE)
 
 
 def check_label(label: int, classes: tuple[str, ...], where: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from dl_jax.configuration import length_only, speed_only, stopping_only
 from dl_jax.data import BatchOrder
 from dl_jax.errors import MAX_INTEGER, UsageError, check_choice, check_integer, check_range
 
@@ -11,36 +12,39 @@ MAX_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class FitConfig:
-    """What `fit` needs to know beside the learner and the data."""
+    """What `fit` needs to know beside the learner and the data.
 
-    epochs: float = 10
+    A run may be resumed with another value of a field that changes speed, or when training stops.
+    """
+
+    epochs: float = length_only(10)
     """Passes over the training set."""
-    steps: int | None = None
+    steps: int | None = length_only(None)
     """Updates; takes the place of `epochs` where given."""
     batch_size: int = 128
     """Examples in a training batch of one replica."""
-    evaluation_batch_size: int = 1000
+    evaluation_batch_size: int = speed_only(1000)
     """Examples in an evaluation batch; changes speed and memory alone."""
-    log_every: int = 100
+    log_every: int = speed_only(100)
     """Steps between rows of training metrics; a signal is answered at the latest then."""
     evaluate_every: int = 0
     """Steps between evaluations on the validation set; 0 is once an epoch."""
-    checkpoint_every: int = 0
+    checkpoint_every: int = speed_only(0)
     """Steps between checkpoints; 0 is at every evaluation."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = speed_only(2)
     """Number of checkpoints to keep, the newest; each holds the best parameters so far too."""
     monitor: str = "accuracy"
     """Validation metric that chooses the best parameters; equal values are decided by the loss."""
     monitor_mode: Literal["auto", "min", "max"] = "auto"
     """Whether the monitored metric is minimized or maximized; auto knows `loss` and `accuracy`."""
-    patience: int = 0
+    patience: int = stopping_only(0)
     """Early-stopping patience in evaluations; 0 disables."""
-    stop_on_nonfinite: bool = True
+    stop_on_nonfinite: bool = stopping_only(True)
     """End the run at a loss that is not finite; turn it off for a sweep in which some points may
     diverge."""
-    dataset_on_device: Literal["auto", "always", "never"] = "auto"
+    dataset_on_device: Literal["auto", "always", "never"] = speed_only("auto")
     """Hold the training set on the device, or stream it; auto holds it up to 1 GiB."""
-    loop: Literal["auto", "compiled", "python"] = "auto"
+    loop: Literal["auto", "compiled", "python"] = speed_only("auto")
     """Run many steps in one compiled loop, or call each from Python; auto does what is faster."""
     seed: int = 0
     """Seed of the initial parameters, of the order of the data and of all random layers."""

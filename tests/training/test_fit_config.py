@@ -1,7 +1,10 @@
 """Values that cannot work are refused with the field, the value and what would do."""
 
+from dataclasses import dataclass
+
 import pytest
 
+from dl_jax.configuration import determining
 from dl_jax.errors import UsageError
 from dl_jax.optim import OptimizerConfig
 from dl_jax.training import FitConfig
@@ -71,3 +74,18 @@ def test_more_steps_than_a_counter_holds_are_refused():
 )
 def test_what_is_monitored_is_minimized_or_maximized(monitor: str, mode, maximizes: bool):
     assert FitConfig(monitor=monitor, monitor_mode=mode).maximizes is maximizes
+
+
+def test_resuming_may_change_speed_and_where_the_schedule_allows_it_length():
+    @dataclass(frozen=True)
+    class Config:
+        optimizer: OptimizerConfig
+        fit: FitConfig
+
+    cosine = OptimizerConfig(schedule="cosine")
+    constant = OptimizerConfig(schedule="constant")
+    determines = {"batch_size", "evaluate_every", "monitor", "monitor_mode", "seed"}
+    assert determining(Config(constant, FitConfig()))["fit"].keys() == determines
+    assert determining(Config(cosine, FitConfig()))["fit"].keys() == determines | {
+        "epochs", "steps"
+    }  # fmt: skip

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from dl_jax.errors import UsageError
-from dl_jax.runs import Interrupted, open_run
-from dl_jax.runs.run import RunOptions
+from dl_jax.runs import Interrupted, RunOptions, open_run
 from dl_jax.training import fit_each, metric_curve
 from experiments.quickstart import Config
 from tests.training.tiny import assert_same_bits, tiny_config, tiny_data, tiny_learner
@@ -28,7 +27,7 @@ def learners():
 def test_each_is_trained_in_a_folder_of_its_own(tmp_path: Path):
     run, config = opened(tmp_path)
     fitted = fit_each(learners(), tiny_data(), config, run)
-    assert (run.directory / "with_rate_0_01" / "metrics.jsonl").is_file()
+    assert (run.directory / "with_rate_0.01" / "metrics.jsonl").is_file()
     assert (run.directory / "faster" / "metrics.jsonl").is_file()
     steps, losses = metric_curve(fitted["faster"], "loss", "validation")
     assert steps.tolist() == [8, 16, 24]

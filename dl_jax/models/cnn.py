@@ -1,9 +1,11 @@
-"""Small convolutional networks: blocks of 3x3 convolutions, each ending in a max-pool."""
+"""Small convolutional networks: blocks of 3x3 convolutions, each followed by a max-pool."""
 
+import math
 from collections.abc import Sequence
 
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Float, Shaped
 
 from dl_jax.errors import UsageError
 from dl_jax.functional import (
@@ -18,8 +20,8 @@ from dl_jax.functional import (
     relu,
     zeros,
 )
-from dl_jax.models.model import Model, layer_key, uses_dropout
-from dl_jax.types import Params, PRNGKey, State
+from dl_jax.models.model import Model, check_inputs, check_sizes, layer_key, uses_dropout
+from dl_jax.types import Array, Params, PRNGKey, Scalar, State
 
 
 def cnn(
@@ -29,7 +31,7 @@ def cnn(
     *,
     widths: Sequence[int] = (),
     activation: Activation = relu,
-    dropout_rate: float | Float[Array, ""] = 0.0,
+    dropout_rate: Scalar = 0.0,
     kernel_init: Initializer = he_normal,
 ) -> Model:
     """Blocks of 3x3 convolutions, each followed by a 2x2 max-pool, then dense layers.
@@ -49,21 +51,23 @@ def cnn(
         kernel_init: initial kernels of all layers but the last; biases start at zero.
 
     Raises:
-        UsageError: the image is too small for so many pools, or a size or rate is out of range.
+        UsageError: the image is too small for this many pools, or a size or the rate is out of
+            range; and, when the model is applied, the inputs are integers or do not have
+            `input_shape`.
 
     Source: LeCun et al. (1998), "Gradient-based learning applied to document recognition", with
     the 3x3 kernels of Simonyan and Zisserman (2014), arXiv:1409.1556.
     """
+    described = f"cnn sizes are {input_shape=}, {blocks=}, {widths=}, {num_classes=}"
+    filters = [size for block in blocks for size in block]
+    check_sizes(described, [*input_shape, *filters, *widths, num_classes])
+    if len(input_shape) != 3:
+        raise UsageError(f"input_shape is {input_shape}, expected (height, width, channels)")
     height, width, channels = input_shape
     if min(height, width) >> len(blocks) < 1:
         raise UsageError(
             f"images of {height}x{width} pixels are too small for {len(blocks)} halvings: "
             "use fewer blocks"
-        )
-    if min([*(filters for block in blocks for filters in block), *widths, num_classes]) < 1:
-        raise UsageError(
-            f"cnn sizes are blocks={blocks}, widths={widths}, num_classes={num_classes}, "
-            "expected positive integers"
         )
     drops = uses_dropout(dropout_rate)
 
@@ -92,22 +96,23 @@ def cnn(
     def apply(
         params: Params,
         state: State,
-        inputs: Float[Array, "batch height width channels"],
+        inputs: Shaped[Array, "batch ..."],
         *,
         train: bool,
         key: PRNGKey | None = None,
-    ) -> tuple[Float[Array, "batch classes"], State]:
-        def drop(x: Array, place: int) -> Array:
+    ) -> tuple[Float[jax.Array, "batch classes"], State]:
+        def drop(x: jax.Array, place: int) -> jax.Array:
             if not (train and drops):
                 return x
             return dropout(x, dropout_rate, key=layer_key(key, place))
 
-        x = inputs
+        check_inputs("cnn", inputs, input_shape)
+        x = jnp.asarray(inputs)
         for b, block in enumerate(blocks, 1):
             for c in range(1, len(block) + 1):
                 x = activation(conv2d(x, **params[f"conv{b}_{c}"]))
             x = drop(max_pool(x, 2), b)
-        x = x.reshape(x.shape[0], -1)  # [B, F]
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:]))  # [B, F]
         for d in range(1, len(widths) + 1):
             x = drop(activation(dense(x, **params[f"dense{d}"])), len(blocks) + d)
         return dense(x, **params["head"]), state

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
-from jaxtyping import Array, DTypeLike
+from jaxtyping import DTypeLike
 
 from dl_jax.models.model import Model, Output
-from dl_jax.types import Params, PRNGKey, State
+from dl_jax.types import Array, Params, PRNGKey, State
 
 
 def from_linen(
@@ -21,15 +21,15 @@ def from_linen(
 ) -> Model:
     """A `flax.linen` module as a `Model`.
 
-    Every collection but `params` (such as `batch_stats`) becomes the model's state; random streams
-    (`dropout`) are fed from the step's key.
+    All collections except `params` (such as `batch_stats`) become the model's state; the random
+    stream `dropout` gets the step's key.
 
     Args:
         module: called as `module(inputs, train=...)`.
         input_shape: shape of one example, without the batch axis.
         dtype: type of the inputs.
-        train_argument: name of the keyword that tells training from evaluation, or None where the
-            module has none; a module that calls it `deterministic` receives `not train`.
+        train_argument: name of the keyword that is true in training, or None if the module has
+            none; `deterministic` receives `not train`.
     """
 
     def mode(train: bool) -> dict[str, Any]:
@@ -60,8 +60,8 @@ def from_linen(
 def from_nnx(make_module: Callable[[nnx.Rngs], nnx.Module]) -> Model:
     """A `flax.nnx` module as a `Model`.
 
-    Variables of type `nnx.Param` become the parameters, all others but random states the model's
-    state. Layers that draw random numbers do so from the step's key.
+    Variables of type `nnx.Param` become the parameters, all others except random states the model's
+    state. Random layers draw from the step's key.
 
     Args:
         make_module: builds the module from random streams, as in

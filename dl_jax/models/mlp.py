@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from math import prod
 
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Float, Shaped
 
-from dl_jax.errors import UsageError
 from dl_jax.functional import (
     Activation,
     Initializer,
@@ -17,8 +17,8 @@ from dl_jax.functional import (
     relu,
     zeros,
 )
-from dl_jax.models.model import Model, layer_key, uses_dropout
-from dl_jax.types import Params, PRNGKey, State
+from dl_jax.models.model import Model, check_inputs, check_sizes, layer_key, uses_dropout
+from dl_jax.types import Array, Params, PRNGKey, Scalar, State
 
 
 def mlp(
@@ -27,13 +27,13 @@ def mlp(
     num_classes: int,
     *,
     activation: Activation = relu,
-    dropout_rate: float | Float[Array, ""] = 0.0,
+    dropout_rate: Scalar = 0.0,
     kernel_init: Initializer = he_normal,
 ) -> Model:
     """Dense layers with an activation and dropout after each but the last.
 
     Args:
-        input_shape: shape of one example, flattened on entry: `(28, 28, 1)` or `(64,)`.
+        input_shape: shape of one example, such as `(28, 28, 1)` or `(64,)`; it is flattened.
         widths: units of each hidden layer; empty for a linear classifier.
         num_classes: units of the last layer, whose outputs are logits.
         activation: applied after each hidden layer.
@@ -42,14 +42,16 @@ def mlp(
             `1 / fan_in`, and biases start at zero.
 
     Raises:
-        UsageError: a width or the rate is out of range.
+        UsageError: a size or the rate is out of range; and, when the model is applied, the inputs
+            are integers or do not have `input_shape`.
 
     Source: Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating
     errors".
     """
+    described = f"mlp sizes are {input_shape=}, {widths=}, {num_classes=}"
+    check_sizes(described, [*input_shape, *widths, num_classes])
     sizes = [prod(input_shape), *widths, num_classes]
-    if min(sizes) < 1:
-        raise UsageError(f"mlp layer sizes are {sizes}, expected positive integers")
+    check_sizes(f"mlp layer sizes are {sizes}", sizes)
     drops = uses_dropout(dropout_rate)
     depth = len(widths)
 
@@ -67,12 +69,13 @@ def mlp(
     def apply(
         params: Params,
         state: State,
-        inputs: Float[Array, "batch ..."],
+        inputs: Shaped[Array, "batch ..."],
         *,
         train: bool,
         key: PRNGKey | None = None,
-    ) -> tuple[Float[Array, "batch classes"], State]:
-        x = inputs.reshape(inputs.shape[0], -1)  # [B, F]
+    ) -> tuple[Float[jax.Array, "batch classes"], State]:
+        check_inputs("mlp", inputs, input_shape)
+        x = jnp.asarray(inputs).reshape(inputs.shape[0], sizes[0])  # [B, F]
         for i in range(1, depth + 1):
             x = activation(dense(x, **params[f"dense{i}"]))
             if train and drops:

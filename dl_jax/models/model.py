@@ -1,14 +1,15 @@
-"""What a model is: two pure functions."""
+"""A model: two pure functions."""
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array
 
-from dl_jax.errors import check_range
-from dl_jax.types import Params, PRNGKey, State
+from dl_jax.errors import MAX_INTEGER, UsageError, check_range
+from dl_jax.types import Array, Params, PRNGKey, Scalar, State
 
 Output: TypeAlias = Any
 
@@ -25,7 +26,7 @@ class Model(NamedTuple):
     apply: Callable[..., tuple[Output, State]]
 
 
-def uses_dropout(rate: float | Array) -> bool:
+def uses_dropout(rate: Scalar) -> bool:
     """Whether a network drops at this rate; a traced rate, as in a sweep, always counts as one.
 
     Raises:
@@ -35,6 +36,39 @@ def uses_dropout(rate: float | Array) -> bool:
         return True
     check_range("dropout_rate", float(rate), low=0, high=1, exclusive_high=True)
     return bool(rate > 0)
+
+
+def check_sizes(described: str, sizes: Iterable[int]) -> None:
+    """Raise unless all sizes of a network are positive integers that an int32 holds.
+
+    Raises:
+        UsageError: begins with `described`, which names the sizes and their values.
+    """
+    for size in sizes:
+        try:
+            fits = 1 <= operator.index(size) <= MAX_INTEGER
+        except TypeError:
+            fits = False
+        if not fits:
+            raise UsageError(f"{described}, expected positive integers up to {MAX_INTEGER}")
+
+
+def check_inputs(name: str, inputs: Array, input_shape: Sequence[int]) -> None:
+    """Raise unless a batch of inputs is what a model was made for.
+
+    Raises:
+        UsageError: the inputs are no floats, or an example does not have `input_shape`.
+    """
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise UsageError(
+            f"{name} got inputs of type {inputs.dtype}, expected floats: preprocessing is missing, "
+            "as in with_preprocessing(model, standardize(mean, deviation))"
+        )
+    if inputs.shape[1:] != tuple(input_shape):
+        expected = ", ".join(["batch", *map(str, input_shape)])
+        raise UsageError(
+            f"{name} got inputs of shape {inputs.shape}, expected ({expected}): its input_shape"
+        )
 
 
 def layer_key(key: PRNGKey | None, layer: int) -> PRNGKey:

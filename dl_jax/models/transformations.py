@@ -5,14 +5,19 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, DTypeLike, Float, UInt8
+from jaxtyping import DTypeLike, Float, Shaped, UInt8
 
+from dl_jax.errors import UsageError
 from dl_jax.models.model import Model, Output
-from dl_jax.types import Params, PRNGKey, State, Tree
+from dl_jax.types import Array, Params, PRNGKey, State, Tree
 
 
 def with_preprocessing(model: Model, preprocess: Callable[[Array], Array]) -> Model:
-    """`model`, applied to `preprocess(inputs)`: bytes are stored, numbers trained on."""
+    """`model` applied to `preprocess(inputs)`.
+
+    Images are stored as uint8 and models take floats:
+    `with_preprocessing(cnn(...), standardize(mean, deviation))`.
+    """
 
     def apply(
         params: Params, state: State, inputs: Array, *, train: bool, key: PRNGKey | None = None
@@ -23,11 +28,20 @@ def with_preprocessing(model: Model, preprocess: Callable[[Array], Array]) -> Mo
 
 
 def with_compute_dtype(model: Model, dtype: DTypeLike) -> Model:
-    """`model` computing in `dtype`, its parameters and its outputs remaining float32.
+    """`model` computing in `dtype`; its parameters and outputs remain float32.
+
+    Raises:
+        UsageError: `dtype` is not a floating-point type.
 
     Source: Micikevicius et al. (2017), arXiv:1710.03740, section 3.1 (master weights). In bfloat16,
     whose exponent is float32's, no loss scaling is needed.
     """
+    try:
+        floating = jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+    except TypeError:
+        floating = False
+    if not floating:
+        raise UsageError(f"dtype is {dtype!r}, expected a floating-point type such as 'bfloat16'")
     if jnp.dtype(dtype) == jnp.float32:
         return model
 
@@ -49,18 +63,34 @@ def with_compute_dtype(model: Model, dtype: DTypeLike) -> Model:
 
 def standardize(
     mean: Float[np.ndarray, " channels"], deviation: Float[np.ndarray, " channels"]
-) -> Callable[[UInt8[Array, "... channels"]], Float[Array, "... channels"]]:
+) -> Callable[[UInt8[Array, "... channels"]], Float[jax.Array, "... channels"]]:
     """The function `(images / 255 - mean) / deviation`, channel by channel, in float32.
+
+    It takes uint8 images alone: floats would be divided by 255 a second time.
 
     Args:
         mean: of each channel, for images scaled to [0, 1].
-        deviation: standard deviation of each channel, likewise.
+        deviation: standard deviation of each channel, for images scaled to [0, 1].
+
+    Raises:
+        UsageError: a deviation is not positive; and, when the function is called, the images are
+            not uint8 or have another number of channels.
     """
+    if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()):
+        raise UsageError(
+            f"mean is {mean} and deviation is {deviation}, expected finite numbers and positive "
+            "deviations"
+        )
     scale = np.float32(1 / 255) / deviation
     offset = -mean / deviation
 
-    def function(images: UInt8[Array, "... channels"]) -> Float[Array, "... channels"]:
+    def function(images: Shaped[Array, "... channels"]) -> Float[jax.Array, "... channels"]:
+        if images.dtype != jnp.uint8 or images.shape[-1:] != mean.shape:
+            raise UsageError(
+                f"standardize got images of type {images.dtype} and shape {images.shape}, expected "
+                f"uint8 (0 to 255) with {mean.size} channels in the last axis"
+            )
         factors = jnp.broadcast_to(scale, images.shape)
-        return images.astype(jnp.float32) * factors + jnp.broadcast_to(offset, images.shape)
+        return jnp.asarray(images, jnp.float32) * factors + jnp.broadcast_to(offset, images.shape)
 
     return function

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
 from dl_jax.optim.ranges import check_concrete
 from dl_jax.optim.rules import (
@@ -31,9 +30,9 @@ from dl_jax.optim.rules import (
     plain,
     root_mean_square,
 )
-from dl_jax.types import Leaf, Tree
+from dl_jax.types import Leaf, Scalar, Tree
 
-LearningRate: TypeAlias = float | Float[Array, ""] | Callable[[Any], Any]
+LearningRate: TypeAlias = Scalar | Callable[[Any], Any]
 Mask: TypeAlias = Tree | Callable[[Tree], Tree]
 
 
@@ -48,7 +47,7 @@ def descent(
     rule: UpdateRule,
     learning_rate: LearningRate,
     *,
-    weight_decay: float | Float[Array, ""] = 0.0,
+    weight_decay: Scalar = 0.0,
     mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Descend along a rule's direction; updates have the types of the gradients.
@@ -117,7 +116,7 @@ def sgd(learning_rate: LearningRate) -> optax.GradientTransformationExtraArgs:
 
 
 def momentum(
-    learning_rate: LearningRate, *, decay: float | Float[Array, ""] = MOMENTUM
+    learning_rate: LearningRate, *, decay: Scalar = MOMENTUM
 ) -> optax.GradientTransformationExtraArgs:
     """The heavy ball: `v = decay * v + g`, `d = v`.
 
@@ -127,7 +126,7 @@ def momentum(
 
 
 def nesterov(
-    learning_rate: LearningRate, *, decay: float | Float[Array, ""] = MOMENTUM
+    learning_rate: LearningRate, *, decay: Scalar = MOMENTUM
 ) -> optax.GradientTransformationExtraArgs:
     """Momentum that looks ahead: `v = decay * v + g`, `d = g + decay * v`.
 
@@ -140,8 +139,8 @@ def nesterov(
 def rmsprop(
     learning_rate: LearningRate,
     *,
-    decay: float | Float[Array, ""] = MOMENTUM,
-    epsilon: float = EPSILON,
+    decay: Scalar = MOMENTUM,
+    epsilon: Scalar = EPSILON,
 ) -> optax.GradientTransformationExtraArgs:
     """The gradient over its root mean square.
 
@@ -156,9 +155,9 @@ def rmsprop(
 def adam(
     learning_rate: LearningRate,
     *,
-    b1: float | Float[Array, ""] = B1,
-    b2: float | Float[Array, ""] = B2,
-    epsilon: float = EPSILON,
+    b1: Scalar = B1,
+    b2: Scalar = B2,
+    epsilon: Scalar = EPSILON,
 ) -> optax.GradientTransformationExtraArgs:
     """Running means of the gradient and of its square, corrected for having started at zero.
 
@@ -174,10 +173,10 @@ def adam(
 def adamw(
     learning_rate: LearningRate,
     *,
-    b1: float | Float[Array, ""] = B1,
-    b2: float | Float[Array, ""] = B2,
-    epsilon: float = EPSILON,
-    weight_decay: float | Float[Array, ""] = 1e-4,
+    b1: Scalar = B1,
+    b2: Scalar = B2,
+    epsilon: Scalar = EPSILON,
+    weight_decay: Scalar = 1e-4,
     mask: Mask | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam with decoupled weight decay; `mask=path_mask(".*kernel")` spares the biases.

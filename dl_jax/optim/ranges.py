@@ -2,16 +2,16 @@
 
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float
 
 from dl_jax.errors import UsageError, check_range
+from dl_jax.types import Scalar
 
 INFINITY = float("inf")
 
 
 def check_concrete(
     field: str,
-    value: float | Float[Array, ""],
+    value: Scalar,
     *,
     low: float,
     high: float = INFINITY,

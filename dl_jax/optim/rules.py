@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from dl_jax.optim.ranges import check_concrete
-from dl_jax.types import Tree
+from dl_jax.types import Array, Scalar, Tree
 
 MOMENTUM = 0.9
 """Default decay of the velocity, and of rmsprop's mean square."""
@@ -45,7 +44,7 @@ def plain() -> UpdateRule:
     return UpdateRule(lambda _params: (), lambda g, state, _t: (g, state))
 
 
-def heavy_ball(decay: float | Float[Array, ""] = MOMENTUM, *, nesterov: bool = False) -> UpdateRule:
+def heavy_ball(decay: Scalar = MOMENTUM, *, nesterov: bool = False) -> UpdateRule:
     """The velocity, or the velocity after one more step with the same gradient."""
     check_concrete("decay", decay, low=0, high=1, exclusive_high=True)
 
@@ -58,9 +57,7 @@ def heavy_ball(decay: float | Float[Array, ""] = MOMENTUM, *, nesterov: bool = F
     return UpdateRule(_zeros, direction)
 
 
-def root_mean_square(
-    decay: float | Float[Array, ""] = MOMENTUM, epsilon: float = EPSILON
-) -> UpdateRule:
+def root_mean_square(decay: Scalar = MOMENTUM, epsilon: Scalar = EPSILON) -> UpdateRule:
     """The gradient over the root of the running mean of its squared magnitude."""
     check_concrete("decay", decay, low=0, high=1, exclusive_high=True)
     check_concrete("epsilon", epsilon, low=0)
@@ -75,9 +72,9 @@ def root_mean_square(
 
 
 def adaptive_moments(
-    b1: float | Float[Array, ""] = B1,
-    b2: float | Float[Array, ""] = B2,
-    epsilon: float = EPSILON,
+    b1: Scalar = B1,
+    b2: Scalar = B2,
+    epsilon: Scalar = EPSILON,
 ) -> UpdateRule:
     """Adam's direction."""
     check_concrete("b1", b1, low=0, high=1, exclusive_high=True)
@@ -121,7 +118,7 @@ def _next_state(function: Callable[..., Any], gradients: Tree, state: Tree) -> T
 
 def _squared(g: Array) -> Array:
     """|g|^2, which is real for complex gradients too."""
-    return g.real**2 + g.imag**2 if jnp.iscomplexobj(g) else g**2
+    return jnp.real(g) ** 2 + jnp.imag(g) ** 2 if jnp.iscomplexobj(g) else g**2
 
 
 def _wide(x: Array) -> Array:

@@ -8,19 +8,19 @@ from jaxtyping import Array, Bool, Float, Int
 
 from dl_jax.errors import MAX_INTEGER, UsageError, check_integer
 from dl_jax.optim.ranges import check_concrete
+from dl_jax.types import Scalar
 
-Number: TypeAlias = float | Float[Array, ""]
 Step: TypeAlias = int | Int[Array, ""]
 Schedule: TypeAlias = Callable[[Step], Float[Array, ""]]
 
 
-def constant(value: Number) -> Schedule:
+def constant(value: Scalar) -> Schedule:
     """The same at every step."""
     check_concrete("value", value, low=0)
     return lambda _step: jnp.asarray(value, jnp.float32)
 
 
-def cosine(peak: Number, total_steps: int, *, final: Number = 0.0) -> Schedule:
+def cosine(peak: Scalar, total_steps: int, *, final: Scalar = 0.0) -> Schedule:
     """From `peak` to `final` along half a cosine, and `final` from `total_steps` on.
 
     Source: Loshchilov and Hutter (2016), arXiv:1608.03983, equation 5.
@@ -31,7 +31,7 @@ def cosine(peak: Number, total_steps: int, *, final: Number = 0.0) -> Schedule:
 
 
 def warmup_cosine(
-    peak: Number, total_steps: int, warmup_steps: int, *, initial: Number = 0.0, final: Number = 0.0
+    peak: Scalar, total_steps: int, warmup_steps: int, *, initial: Scalar = 0.0, final: Scalar = 0.0
 ) -> Schedule:
     """Linearly from `initial` to `peak` in `warmup_steps`, then along half a cosine to `final`.
 
@@ -56,7 +56,7 @@ def warmup_cosine(
     return schedule
 
 
-def step_decay(initial: Number, every: int, factor: Number) -> Schedule:
+def step_decay(initial: Scalar, every: int, factor: Scalar) -> Schedule:
     """Multiply by `factor` every `every` steps: `initial * factor^floor(step / every)`."""
     check_integer("every", every, low=1, high=None)
     _check_rates(initial=initial, factor=factor)
@@ -65,12 +65,12 @@ def step_decay(initial: Number, every: int, factor: Number) -> Schedule:
 
 
 def one_cycle(
-    peak: Number,
+    peak: Scalar,
     total_steps: int,
     *,
     rise: float = 0.3,
-    start_divisor: Number = 25.0,
-    final_divisor: Number = 1e4,
+    start_divisor: Scalar = 25.0,
+    final_divisor: Scalar = 1e4,
 ) -> Schedule:
     """Up to `peak` and down again, each along half a cosine.
 
@@ -109,10 +109,10 @@ def _before(step: Step, end: int) -> Bool[Array, ""]:
     return jnp.asarray(step, jnp.float32) < float(end)
 
 
-def _along_cosine(start: Number, end: Number, share: Float[Array, ""]) -> Float[Array, ""]:
-    return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * share))
+def _along_cosine(start: Scalar, end: Scalar, share: Float[Array, ""]) -> Float[Array, ""]:
+    return jnp.asarray(end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * share)))
 
 
-def _check_rates(**rates: Number) -> None:
+def _check_rates(**rates: Scalar) -> None:
     for name, rate in rates.items():
         check_concrete(name, rate, low=0)

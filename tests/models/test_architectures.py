@@ -107,20 +107,51 @@ def test_odd_images_are_halved_downwards(side):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: mlp((4,), (5, 0), 3), "mlp layer sizes are [4, 5, 0, 3]"),
-        (lambda: mlp((4,), (5,), 0), "mlp layer sizes are [4, 5, 0]"),
-        (lambda: mlp((0, 4), (5,), 2), "mlp layer sizes are [0, 5, 2]"),
-        (lambda: mlp((4,), (-1,), 2), "mlp layer sizes are [4, -1, 2]"),
+        (lambda: mlp((4,), (5, 0), 3), "widths=(5, 0)"),
+        (lambda: mlp((4,), (5,), 0), "num_classes=0"),
+        (lambda: mlp((0, 4), (5,), 2), "mlp sizes are input_shape=(0, 4)"),
+        (lambda: mlp((4,), (-1,), 2), "widths=(-1,)"),
+        (lambda: mlp((-2, -2), (5,), 2), "input_shape=(-2, -2)"),
+        (lambda: mlp((4,), (5.0,), 2), "widths=(5.0,)"),
+        (lambda: mlp((4,), (2**31,), 2), "widths=(2147483648,)"),
+        (lambda: mlp((2**16, 2**16), (5,), 2), "mlp layer sizes are [4294967296, 5, 2]"),
         (lambda: mlp((4,), (5,), 3, dropout_rate=1.0), "dropout_rate is 1.0"),
+        (lambda: mlp((4,), (5,), 3, dropout_rate=np.float32(1.5)), "dropout_rate is 1.5"),
+        (lambda: mlp((4,), (5,), 3, dropout_rate=jnp.float32(np.nan)), "dropout_rate is nan"),
         (lambda: mlp((4,), (5,), 3, dropout_rate=-0.1), "dropout_rate is -0.1"),
         (lambda: cnn((4, 4, 1), [(2,), (2,), (2,)], 3), "4x4 pixels are too small for 3 halvings"),
         (lambda: cnn((8, 1, 1), [(2,)], 3), "8x1 pixels are too small"),
+        (
+            lambda: cnn((8, 8), [(2,)], 3),
+            "input_shape is (8, 8), expected (height, width, channels)",
+        ),
+        (lambda: cnn((8.0, 8, 1), [(2,)], 3), "input_shape=(8.0, 8, 1)"),
         (lambda: cnn((8, 8, 1), [(2, 0)], 3), "blocks=[(2, 0)]"),
         (lambda: cnn((8, 8, 1), [(2,)], 3, widths=(0,)), "widths=(0,)"),
         (lambda: cnn((8, 8, 1), [(2,)], 0), "num_classes=0"),
         (lambda: cnn((8, 8, 1), [(2,)], 3, dropout_rate=1.5), "dropout_rate is 1.5"),
     ],
 )
-def test_sizes_that_cannot_be_are_named(make, said):
+@pytest.mark.usefixtures("without_type_checks")
+def test_sizes_and_rates_out_of_range_are_refused(make, said):
     with pytest.raises(UsageError, match=re.escape(said)):
         make()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: mlp((8, 8, 1), (5,), 3), lambda: cnn((8, 8, 1), [(2,)], 3)]
+)
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        (np.zeros((2, 9, 9, 1), np.float32), "shape (2, 9, 9, 1), expected (batch, 8, 8, 1)"),
+        (np.zeros((2, 4, 16, 1), np.float32), "shape (2, 4, 16, 1), expected (batch, 8, 8, 1)"),
+        (np.zeros((2, 64), np.float32), "shape (2, 64), expected (batch, 8, 8, 1)"),
+        (np.zeros((2, 8, 8, 1), np.uint8), "type uint8, expected floats: preprocessing is missing"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(make, inputs, said):
+    model = make()
+    params, state = jax.eval_shape(model.init, jax.random.key(0))
+    with pytest.raises(UsageError, match=re.escape(said)):
+        jax.eval_shape(lambda params: model.apply(params, state, inputs, train=False), params)

@@ -82,7 +82,7 @@ def test_dropout_acts_in_training_alone_and_by_its_key(make):
 
 
 @each(MAKERS)
-def test_dropout_without_a_key_is_not_silent(make):
+def test_dropout_without_a_key_is_an_error(make):
     model = make(dropout_rate=0.5)
     params, state = start(make), {}
     with pytest.raises(Exception, match="key"):
@@ -90,7 +90,7 @@ def test_dropout_without_a_key_is_not_silent(make):
 
 
 @each(MAKERS)
-def test_same_key_same_parameters(make):
+def test_initial_parameters_follow_the_key(make):
     init = jax.jit(make().init)
     a, b, c = (init(jax.random.key(seed))[0] for seed in (0, 0, 1))
     chex.assert_trees_all_equal(a, b)
@@ -125,7 +125,7 @@ def test_every_parameter_gets_a_gradient(make):
 
 
 @each(MAKERS)
-def test_two_seeds_under_vmap_are_two_runs(make):
+def test_two_seeds_under_vmap_equal_two_single_models(make):
     model = make(dropout_rate=0.3)
     images, labels = batch()
 

@@ -136,7 +136,7 @@ def test_compiled_or_not_is_the_same_and_traced_once(make, train):
 
 
 @each
-def test_runs_under_vmap_are_runs(make):
+def test_seeds_under_vmap_equal_single_calls(make):
     model = make()
 
     params, state = start(make)
@@ -172,7 +172,7 @@ def test_every_parameter_gets_a_gradient(make):
 
 
 @each
-def test_trains_in_a_learner_of_several_runs(make):
+def test_trains_under_over_seeds(make):
     batch = {"image": jnp.stack([IMAGES] * 2), "label": jnp.stack([LABELS] * 2)}
     learner = over_seeds(supervised(make(0.1), cross_entropy, optax.adam(1e-2)), 2)
     state = jax.jit(learner.init)(jax.random.key(0))
@@ -199,7 +199,7 @@ def test_computes_in_bfloat16(make):
     np.testing.assert_allclose(logits, expected, atol=0.05 * float(jnp.abs(expected).max()))
 
 
-def test_linen_gives_what_flax_gives():
+def test_linen_equals_the_flax_module():
     module, model = LinenNetwork(), from_linen(LinenNetwork(), SHAPE)
     params, state = model.init(jax.random.key(0))
     variables = module.init(jax.random.key(0), IMAGES, train=False)
@@ -242,7 +242,7 @@ def test_linen_modules_without_modes_and_of_integers():
     np.testing.assert_array_equal(output, params["embedding"][ids])
 
 
-def test_nnx_gives_what_flax_gives():
+def test_nnx_equals_the_flax_module():
     """The module itself, trained and evaluated by Flax's own hands, without dropout."""
     model = from_nnx(lambda rngs: NnxNetwork(0.0, rngs=rngs))
     module = NnxNetwork(0.0, rngs=nnx.Rngs(jax.random.key(0)))

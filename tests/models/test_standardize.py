@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from sklearn.preprocessing import StandardScaler
 
+from dl_jax.errors import UsageError
 from dl_jax.models import standardize
 
 BYTES = np.random.default_rng(0).integers(0, 256, (20, 5, 4, 3)).astype(np.uint8)
@@ -29,7 +31,28 @@ def test_black_and_white():
     np.testing.assert_allclose(values.ravel(), [-2, 2], rtol=1e-6)
 
 
-def test_one_image_or_many_runs_of_many():
+def test_one_image_or_several_axes_of_them():
     function = standardize(np.full(3, 0.4, np.float32), np.full(3, 0.2, np.float32))
     many = function(jnp.asarray(BYTES.reshape(2, 10, 5, 4, 3)))
     np.testing.assert_array_equal(many[1, 3], function(jnp.asarray(BYTES[13])))
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (BYTES / np.float32(255), "type float32"),
+        (BYTES.astype(np.int32), "type int32"),
+        (BYTES[..., :2], "expected uint8 .* with 3 channels"),
+        (BYTES[..., :1], "expected uint8 .* with 3 channels"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(images, said):
+    function = standardize(np.full(3, 0.4, np.float32), np.full(3, 0.2, np.float32))
+    with pytest.raises(UsageError, match=said):
+        function(images)
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(0.5, 0.0), (0.5, -1.0), (np.nan, 1.0)])
+def test_statistics_out_of_range_are_refused(mean, deviation):
+    with pytest.raises(UsageError, match="expected finite numbers and positive deviations"):
+        standardize(np.full(1, mean, np.float32), np.full(1, deviation, np.float32))

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dl_jax.errors import UsageError
 from dl_jax.models import Model, mlp, standardize, with_compute_dtype, with_preprocessing
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 4, 3, 2)).astype(np.uint8)
 
 
 def probe():
-    """A model that tells what it was given."""
+    """A model that records its arguments."""
     seen = {}
 
     def apply(params, state, inputs, *, train, key=None):
@@ -27,7 +28,7 @@ def probe():
     return Model(init, apply), seen
 
 
-def test_preprocessing_stands_before_the_model():
+def test_preprocessing_is_applied_before_the_model():
     inner = mlp((4, 3, 2), (5,), 3)
     deviation = np.array([0.3, 0.2], np.float32)
     outer = with_preprocessing(inner, standardize(np.array([0.5, 0.4], np.float32), deviation))
@@ -54,7 +55,7 @@ def test_preprocessing_passes_everything_on(train):
     np.testing.assert_array_equal(seen["inputs"], 1)
 
 
-def test_compute_type_reaches_what_is_computed_and_nothing_that_is_kept():
+def test_compute_dtype_applies_to_parameters_and_inputs_but_not_to_state():
     model, seen = probe()
     half = with_compute_dtype(model, jnp.bfloat16)
     params, state = half.init(jax.random.key(0))
@@ -65,7 +66,7 @@ def test_compute_type_reaches_what_is_computed_and_nothing_that_is_kept():
     assert outputs["logits"].dtype == jnp.float32
 
 
-def test_compute_type_leaves_integers_alone():
+def test_compute_dtype_leaves_integers_alone():
     model, seen = probe()
     params, state = model.init(jax.random.key(0))
     half = with_compute_dtype(model, "bfloat16")
@@ -73,12 +74,12 @@ def test_compute_type_leaves_integers_alone():
     assert seen["inputs"].dtype == jnp.int32
 
 
-def test_float32_is_the_model_itself():
+def test_float32_gives_the_model_itself():
     model, _ = probe()
     assert with_compute_dtype(model, "float32") is model
 
 
-def test_bytes_become_numbers_before_they_become_bfloat16():
+def test_preprocessing_outermost_computes_in_float32():
     """Preprocessing outermost, as the experiments compose: 8 bits of mantissa lose no pixel."""
     model, seen = probe()
     half = with_compute_dtype(model, jnp.bfloat16)
@@ -86,3 +87,9 @@ def test_bytes_become_numbers_before_they_become_bfloat16():
     params, state = both.init(jax.random.key(0))
     both.apply(params, state, jnp.asarray(PIXELS), train=False)
     np.testing.assert_allclose(seen["inputs"].astype(jnp.float32), PIXELS / 255.0, rtol=2**-8)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bfloat", jnp.uint8])
+def test_a_compute_dtype_is_a_floating_type(dtype):
+    with pytest.raises(UsageError, match="expected a floating-point type"):
+        with_compute_dtype(mlp((4,), (), 2), dtype)

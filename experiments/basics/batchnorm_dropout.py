@@ -1,10 +1,8 @@
-"""What batch normalization and dropout each do: to speed, to generalization, to the gradients.
+"""Effect of batch normalization and dropout on speed of learning, generalization and gradients.
 
-The same deep network four times: plain, with one, with the other, with both. Few training images,
-so that there is something to overfit; what is evaluated are the last parameters.
+The same deep network four times: plain, with dropout, with batch normalization, with both. Few
+training images, so that it overfits; the last parameters are evaluated, not the best.
 Command: python -m experiments.basics.batchnorm_dropout --seeds 5
-Known: test accuracy 0.923 ± 0.007 plain, 0.922 ± 0.019 with dropout, 0.933 ± 0.010 with batch norm,
-0.949 ± 0.008 with both, over 5 seeds, 41 s on 2 cores of an AMD EPYC.
 """
 
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ import numpy as np
 
 from dl_jax import plots
 from dl_jax.data import image_statistics, load_splits
-from dl_jax.errors import check_range
+from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import (
     batch_norm,
     cross_entropy,
@@ -28,7 +26,13 @@ from dl_jax.functional import (
 from dl_jax.learners import over_seeds, supervised
 from dl_jax.models import Model, layer_key, standardize, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import format_mean_std, mean_and_std, save_figures, write_result
+from dl_jax.reports import (
+    data_figure,
+    format_mean_std,
+    mean_and_std,
+    save_figures,
+    write_result,
+)
 from dl_jax.runs import RunOptions, launch, open_run
 from dl_jax.training import FitConfig, fit_each, make_evaluate, metric_curve
 
@@ -42,13 +46,14 @@ class Config:
     depth: int = 6
     """Hidden layers."""
     dropout_rate: float = 0.2
-    """Probability of dropping a hidden unit, where dropout is used."""
+    """Probability of dropping a hidden unit, in networks with dropout."""
     examples: int = 400
-    """Training images that are used, or all where there are fewer."""
+    """Number of training images; all if there are fewer."""
     dataset: str = "digits"
-    """`digits` (comes with the installation), or the TFDS name of a dataset such as `mnist`."""
+    """`digits` (comes with the installation), a TFDS name such as `mnist`, or a folder with images
+    of each class."""
     seeds: int = 3
-    """Independent runs of each network, side by side in one compiled program."""
+    """Independent replicas of each network, trained side by side in one compiled program."""
     optimizer: OptimizerConfig = OptimizerConfig(
         optimizer="momentum", learning_rate=0.03, schedule="constant"
     )
@@ -56,13 +61,14 @@ class Config:
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        for name in ("width", "depth", "examples"):
-            check_range(name, getattr(self, name), low=1)
+        for name in ("width", "examples"):
+            check_integer(name, getattr(self, name), low=1)
+        check_integer("depth", self.depth, low=1, high=1000)
         check_range("dropout_rate", self.dropout_rate, low=0, high=1, exclusive_high=True)
 
 
 def network(inputs: int, config: Config, classes: int, *, normalize: bool, rate: float) -> Model:
-    """Hidden layers of dense, batch normalization if wanted, ReLU, and dropout if wanted."""
+    """Hidden layers of dense, optional batch normalization, ReLU and optional dropout."""
     names = [f"{i + 1}" for i in range(config.depth)]
 
     def init(key):
@@ -96,12 +102,12 @@ def network(inputs: int, config: Config, classes: int, *, normalize: bool, rate:
     return Model(init, apply)
 
 
-def gradient_norms(learner_model: Model, state, batch, depth: int) -> np.ndarray:
-    """Norm of the loss's gradient with respect to each kernel, for every run, `[runs, layers]`."""
+def gradient_norms(model: Model, state, batch, depth: int) -> np.ndarray:
+    """Norm of the gradient of the loss for each hidden kernel, `[replicas, layers]`."""
 
     def norms(params, model_state):
         def loss(params):
-            logits, _ = learner_model.apply(
+            logits, _ = model.apply(
                 params, model_state, batch["image"], train=True, key=jax.random.key(0)
             )
             return cross_entropy(logits, batch["label"]).mean()
@@ -155,6 +161,7 @@ def main(config: Config) -> None:
     save_figures(
         run,
         {
+            "data": data_figure(data, "label"),
             "training_loss": lambda: plots.named_lines(
                 curves("loss", "train"), x="step", y="training loss", log_scale=True
             ),
@@ -162,7 +169,7 @@ def main(config: Config) -> None:
                 curves("accuracy", "validation"), x="step", y="validation accuracy"
             ),
             "gradient_flow": lambda: plots.named_lines(
-                flow, x="layer", y="norm of the kernel's gradient at the start", log_scale=True
+                flow, x="layer", y="norm of the kernel's gradient at initialization", log_scale=True
             ),
         },
     )

@@ -24,7 +24,8 @@ from dl_jax.errors import UsageError, check_integer
 from dl_jax.functional import cross_entropy, dense, tanh
 from dl_jax.learners import Learner, over_hyperparameters, product, supervised
 from dl_jax.models import Model, standardize, with_preprocessing
-from dl_jax.optim.optimizers import Moments, UpdateRule, descent
+from dl_jax.optim.optimizers import descent
+from dl_jax.optim.rules import B1, B2, EPSILON, MOMENTUM, Moments, UpdateRule
 from dl_jax.reports import data_figure, save_figures, write_result
 from dl_jax.runs import Run, RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, fit_each, make_evaluate
@@ -61,13 +62,21 @@ class UpdateCoefficients(NamedTuple):
 
 
 ADAM = UpdateCoefficients(
-    2e-3, decay=0.9, gain=0.1, adaptive=True, square_decay=0.999, bias_corrected=True, epsilon=1e-8
+    2e-3,
+    decay=B1,
+    gain=1 - B1,
+    adaptive=True,
+    square_decay=B2,
+    bias_corrected=True,
+    epsilon=EPSILON,
 )
 OPTIMIZERS = {
     "sgd": UpdateCoefficients(0.1),
-    "momentum": UpdateCoefficients(0.02, decay=0.9),
-    "nesterov": UpdateCoefficients(0.02, decay=0.9, nesterov=True),
-    "rmsprop": UpdateCoefficients(1e-3, adaptive=True, square_decay=0.9, inner_epsilon=1e-8),
+    "momentum": UpdateCoefficients(0.02, decay=MOMENTUM),
+    "nesterov": UpdateCoefficients(0.02, decay=MOMENTUM, nesterov=True),
+    "rmsprop": UpdateCoefficients(
+        1e-3, adaptive=True, square_decay=MOMENTUM, inner_epsilon=EPSILON
+    ),
     "adam": ADAM,
     "adamw": ADAM._replace(weight_decay=0.1),
 }
@@ -76,7 +85,7 @@ OPTIMIZERS = {
 def general_optimizer(coefficients: UpdateCoefficients) -> optax.GradientTransformation:
     """The optimizer with these coefficients, which may be traced.
 
-    The sources are those of the optimizers, in `dl_jax.optim.optimizers`.
+    Sources: see the optimizers in `dl_jax.optim.optimizers`.
     """
     c = coefficients
 
@@ -200,10 +209,10 @@ def learner_maker(config: Config, train: ImageDataset) -> MakeLearner:
 def train_sweep(
     make_learner: MakeLearner, grid: Grid, data: Data, config: FitConfig, run: Run
 ) -> tuple[dict[str, np.ndarray], float]:
-    """Accuracy of each point by split, and the seconds of training: one compiled program."""
+    """Metrics of each point by name, and the seconds of training: one compiled program."""
     learner = over_hyperparameters(make_learner, grid)
     fitted = fit(learner, data, config, run)
-    return accuracies(learner, fitted, data, config), fitted.seconds
+    return measure(learner, fitted, data, config), fitted.seconds
 
 
 def train_in_turn(
@@ -216,21 +225,21 @@ def train_in_turn(
         for i, point in enumerate(points)
     }
     fitted = fit_each(learners, data, config, run)
-    each = [accuracies(learner, fitted[name], data, config) for name, learner in learners.items()]
+    each = [measure(learner, fitted[name], data, config) for name, learner in learners.items()]
     seconds = sum(one.seconds for one in fitted.values())
-    return {split: np.array([one[split] for one in each]) for split in each[0]}, seconds
+    return {metric: np.array([one[metric] for one in each]) for metric in each[0]}, seconds
 
 
-def accuracies(
+def measure(
     learner: Learner, fitted: Fitted, data: Data, config: FitConfig
 ) -> dict[str, np.ndarray]:
-    """Validation and test accuracy of the best parameters; NaN for a point that diverged."""
+    """Metrics of the best parameters of each point; NaN for a point that diverged."""
     evaluate = make_evaluate(learner, config.evaluation_batch_size)
+    validation, test = (evaluate(fitted.best, data[s]).means() for s in ("validation", "test"))
     return {
-        split: np.where(
-            fitted.best_step < 0, np.nan, evaluate(fitted.best, data[split]).means()["accuracy"]
-        )
-        for split in ("validation", "test")
+        "validation_accuracy": validation["accuracy"],
+        "validation_loss": validation["loss"],
+        "test_accuracy": test["accuracy"],
     }
 
 
@@ -262,14 +271,15 @@ def initial_scales(
     )
 
 
-def choose(validation: np.ndarray, test: np.ndarray) -> dict[str, Any]:
-    """The combination with the best validation accuracy, and its test accuracy."""
-    best = np.unravel_index(np.where(np.isnan(validation), -1, validation).argmax(), test.shape)
+def choose(tables: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The combination with the best validation accuracy (of equal ones, the lowest loss)."""
+    accuracy, loss = tables["validation_accuracy"], tables["validation_loss"]
+    order = np.lexsort((loss.ravel(), -accuracy.ravel()))  # NaN comes last
+    best = np.unravel_index(order[0], accuracy.shape)
     return {
         "optimizer": list(OPTIMIZERS)[best[0]],
         "initializer": list(INITIALIZERS)[best[1]],
-        "validation_accuracy": float(validation[best]),
-        "test_accuracy": float(test[best]),
+        **{metric: float(table[best]) for metric, table in tables.items()},
     }
 
 
@@ -284,7 +294,7 @@ def main(config: Config) -> None:
     """Train all combinations, choose and draw."""
     data = load_splits(config.dataset, config.run.data_dir)
     train = data["train"]
-    depths = [f"{depth} hidden layers" for depth in config.depths]
+    depths = [f"{n} hidden layer{'s' if n > 1 else ''}" for n in config.depths]
     axes = depths, list(OPTIMIZERS), list(INITIALIZERS)
     shape = tuple(len(names) for names in axes)
     grid = product(
@@ -296,15 +306,17 @@ def main(config: Config) -> None:
     train_all = train_in_turn if config.in_turn else train_sweep
     measured, seconds = train_all(make_learner, grid, data, config.fit, run)
 
-    tables = {split: values.reshape(shape) for split, values in measured.items()}
-    choices = map(choose, tables["validation"], tables["test"])
-    chosen = dict(zip(depths, choices, strict=True))
-    summary = {split: by_name(table, *axes) for split, table in tables.items()}
+    tables = {metric: values.reshape(shape) for metric, values in measured.items()}
+    chosen = {
+        depth: choose({metric: table[i] for metric, table in tables.items()})
+        for i, depth in enumerate(depths)
+    }
+    summary = {metric: by_name(table, *axes) for metric, table in tables.items()}
     write_result(run, {"chosen": chosen, **summary}, seconds)
 
-    def heat_maps(split: str) -> Any:
-        panels = dict(zip(depths, tables[split], strict=True))
-        return plots.heat_maps(panels, *axes[1:], value=f"{split} accuracy")
+    def heat_maps(metric: str) -> Any:
+        panels = dict(zip(depths, tables[metric], strict=True))
+        return plots.heat_maps(panels, *axes[1:], value=metric.replace("_", " "))
 
     layers = np.arange(1, max(config.depths) + 1)
     scales = {
@@ -320,15 +332,15 @@ def main(config: Config) -> None:
         run,
         {
             "data": data_figure(data, "label"),
-            "validation_accuracy": partial(heat_maps, "validation"),
-            "test_accuracy": partial(heat_maps, "test"),
+            "validation_accuracy": partial(heat_maps, "validation_accuracy"),
+            "test_accuracy": partial(heat_maps, "test_accuracy"),
             "activations": partial(lines, 0, "standard deviation of activations"),
             "gradients": partial(lines, 1, "standard deviation of gradients of activations"),
         },
     )
-    for split, table in tables.items():
-        for depth, rows in zip(depths, table, strict=True):
-            print(f"{f'{split} accuracy, {depth}':40}" + "".join(f"{i:>16}" for i in INITIALIZERS))
+    for metric in ("validation_accuracy", "test_accuracy"):
+        for depth, rows in zip(depths, tables[metric], strict=True):
+            print(f"{f'{metric}, {depth}':40}" + "".join(f"{i:>16}" for i in INITIALIZERS))
             for optimizer, row in zip(OPTIMIZERS, rows, strict=True):
                 print(f"{optimizer:40}" + "".join(f"{value:16.4f}" for value in row))
     for depth, best in chosen.items():

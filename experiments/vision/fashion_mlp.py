@@ -2,13 +2,12 @@
 
 Source: the course's figure for this network is a test accuracy of 0.8794.
 Command: python -m experiments.vision.fashion_mlp --seeds 3
-Known: 0.9023 ± 0.0023 over 3 seeds, trained together in 97 s on 2 cores of an AMD EPYC.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dl_jax.data import image_statistics, load_splits
-from dl_jax.errors import check_choice
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
 from dl_jax.models import mlp, standardize, with_compute_dtype, with_preprocessing
@@ -25,21 +24,19 @@ class Config:
     widths: tuple[int, ...] = (512, 512)
     """Units of each hidden layer."""
     dropout_rate: float = 0.3
-    """Probability of dropping a hidden unit while training."""
+    """Probability of dropping a hidden unit in training."""
     dataset: str = "fashion_mnist"
-    """`fashion_mnist`, `digits` (comes with the installation), or another TFDS name."""
+    """`fashion_mnist`, `digits` (comes with the installation), another TFDS name, or a folder with
+    images of each class."""
     image_size: tuple[int, int] | None = None
-    """Height and width to scale images to; needed for a dataset whose images differ in size."""
+    """Height and width to resize images to; required if images differ in size."""
     seeds: int = 1
-    """Independent runs, side by side in one compiled program."""
-    compute_dtype: str = "float32"
-    """Type that the network computes in: float32 or bfloat16."""
+    """Independent replicas, trained side by side in one compiled program."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type that the network computes in; parameters stay float32."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
     fit: FitConfig = FitConfig(epochs=30)
     run: RunOptions = RunOptions()
-
-    def __post_init__(self) -> None:
-        check_choice("compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
 
 
 def main(config: Config) -> None:
@@ -57,7 +54,8 @@ def main(config: Config) -> None:
 
     run = open_run("fashion_mlp", config, config.run)
     fitted = fit(learner, data, config.fit, run)
-    report_classification(model, learner, fitted, data, config.fit, run)
+    first_kernel = f"{'dense1' if config.widths else 'head'}/kernel"
+    report_classification(model, learner, fitted, data, config.fit, run, first_kernel=first_kernel)
 
 
 if __name__ == "__main__":

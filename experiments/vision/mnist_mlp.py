@@ -1,15 +1,16 @@
 """MNIST with a multi-layer perceptron: one hidden layer, or more with `--depth`.
 
-Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
-overfitting", section 6.1.1, for the data and the regularizer.
+Source: the course's figure for this network is a test accuracy of 0.98; Srivastava et al. (2014),
+"Dropout: a simple way to prevent neural networks from overfitting", section 6.1.1, for the data and
+the regularizer.
 Command: python -m experiments.vision.mnist_mlp --seeds 3
-Known: 0.9850 ± 0.0003 over 3 seeds, trained together in 44 s on 2 cores of an AMD EPYC.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dl_jax.data import image_statistics, load_splits
-from dl_jax.errors import check_choice, check_range
+from dl_jax.errors import check_integer
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
 from dl_jax.models import mlp, standardize, with_compute_dtype, with_preprocessing
@@ -28,23 +29,23 @@ class Config:
     width: int = 512
     """Units of each hidden layer."""
     dropout_rate: float = 0.3
-    """Probability of dropping a hidden unit while training."""
+    """Probability of dropping a hidden unit in training."""
     dataset: str = "mnist"
-    """`mnist`, `digits` (comes with the installation), or another TFDS name."""
+    """`mnist`, `digits` (comes with the installation), another TFDS name, or a folder with images
+    of each class."""
     image_size: tuple[int, int] | None = None
-    """Height and width to scale images to; needed for a dataset whose images differ in size."""
+    """Height and width to resize images to; required if images differ in size."""
     seeds: int = 1
-    """Independent runs, side by side in one compiled program."""
-    compute_dtype: str = "float32"
-    """Type that the network computes in: float32 or bfloat16."""
+    """Independent replicas, trained side by side in one compiled program."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type that the network computes in; parameters stay float32."""
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
     fit: FitConfig = FitConfig(epochs=20)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        check_range("depth", self.depth, low=0)
-        check_range("width", self.width, low=1)
-        check_choice("compute_dtype", self.compute_dtype, ("float32", "bfloat16"))
+        check_integer("depth", self.depth, low=0, high=1000)
+        check_integer("width", self.width, low=1)
 
 
 def main(config: Config) -> None:
@@ -61,7 +62,8 @@ def main(config: Config) -> None:
 
     run = open_run("mnist_mlp", config, config.run)
     fitted = fit(learner, data, config.fit, run)
-    report_classification(model, learner, fitted, data, config.fit, run)
+    first_kernel = f"{'dense1' if config.depth else 'head'}/kernel"
+    report_classification(model, learner, fitted, data, config.fit, run, first_kernel=first_kernel)
 
 
 if __name__ == "__main__":

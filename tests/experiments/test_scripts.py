@@ -1,4 +1,4 @@
-"""Every experiment, as a user starts it, on the digits that come with the installation."""
+"""The experiments on images, as a user starts them, on the digits."""
 
 import dataclasses
 import importlib
@@ -21,8 +21,8 @@ SCRIPTS = {
     "vision.fashion_cnn": ("--compute-dtype", "bfloat16"),
 }
 FIGURES = {
-    "training_curves", "confusion_matrix", "predictions", "confident_mistakes", "calibration",
-    "first_layer_filters",
+    "data", "training_curves", "confusion_matrix", "predictions", "confident_mistakes",
+    "calibration", "first_layer_filters",
 }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(("script", "options"), SCRIPTS.items(), ids=SCRIPTS.keys())
-def test_it_runs_from_start_to_figures(tmp_path: Path, script: str, options: tuple[str, ...]):
+def test_a_script_runs_from_start_to_figures(tmp_path: Path, script: str, options: tuple[str, ...]):
     result = call(
         "-m", f"experiments.{script}", "--dataset", "digits", "--seeds", "2", "--steps", "6",
         "--evaluate-every", "3", "--out", str(tmp_path), "--name", "run", *options,
@@ -51,7 +51,7 @@ def test_it_runs_from_start_to_figures(tmp_path: Path, script: str, options: tup
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "least"), [("mlp", 0.97), ("cnn", 0.98)])
-def test_the_quick_start_is_as_good_as_promised(tmp_path: Path, model: str, least: float):
+def test_the_quick_start_reaches_the_promised_accuracy(tmp_path: Path, model: str, least: float):
     result = call("-m", "experiments.quickstart", "--model", model, "--out", str(tmp_path),
                   "--name", "run", "--seeds", "3")  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -71,8 +71,8 @@ def leaves(config, path=()):
 OTHER = {
     "image_size": (16, 24), "steps": 7, "name": "mine", "data_dir": Path("data"), "require": "cpu",
     "dataset": "cifar10", "model": "cnn", "compute_dtype": "bfloat16", "optimizer": "sgd",
-    "schedule": "constant", "monitor": "loss", "placement": "streamed", "loop": "single",
-    "out": Path("elsewhere"), "filters": (3, 5), "widths": (7, 9), "warmup": 0.25,
+    "schedule": "constant", "monitor": "loss", "monitor_mode": "max", "dataset_on_device": "never",
+    "loop": "python", "out": Path("elsewhere"), "filters": (3, 5), "widths": (7, 9), "warmup": 0.25,
 }  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def test_every_field_can_be_set(script: str):
     assert all(expected[path] != value for path, value in leaves(config_class()))
 
 
-def test_they_are_listed_with_one_line_each():
+def test_all_experiments_are_listed_with_one_line_each():
     result = call("-m", "experiments")
     assert result.returncode == 0, result.stderr
     flat = " ".join(result.stdout.split())
@@ -116,7 +116,7 @@ def test_help_explains_every_field():
     assert result.returncode == 0
     for option in ("--seeds", "--resume", "--out", "--dataset", "--data-dir", "--filters"):
         assert option in result.stdout
-    assert "side by side in one compiled program" in " ".join(
+    assert "trained side by side in one compiled program" in " ".join(
         result.stdout.replace("│", " ").split()
     )
 

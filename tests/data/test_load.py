@@ -160,8 +160,9 @@ def test_each_stored_split_is_verified_and_opened_once(tmp_path: Path, monkeypat
 
 
 def test_a_missing_data_directory_is_named(tmp_path: Path):
-    with pytest.raises(UsageError, match="there is no folder .*missing"):
-        load("mnist", "train", tmp_path / "missing")
+    for folder in (tmp_path / "missing", "~no_such_user/missing"):
+        with pytest.raises(UsageError, match="there is no folder .*missing"):
+            load("mnist", "train", folder)
 
 
 def test_an_unknown_split_is_refused():

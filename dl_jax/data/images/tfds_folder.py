@@ -14,7 +14,7 @@ from dl_jax.errors import UsageError, nearest
 def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
     """`data_dir`, or `$TFDS_DATA_DIR`, or TFDS's default folder."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(chosen).expanduser()
+    return Path(os.path.expanduser(chosen))
 
 
 def newest_version(name: str, root: Path, known: Callable[[], Sequence[str]]) -> Path:

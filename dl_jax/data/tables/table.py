@@ -75,7 +75,7 @@ def load_table(
         bunch: Any = load_diabetes(scaled=False)
         columns = dict(zip(bunch.feature_names, bunch.data.T, strict=True))
         return {**columns, TABLES[name]: bunch.target}, TABLES[name]
-    folder = Path(data_dir or ".").expanduser()
+    folder = Path(os.path.expanduser(data_dir or "."))
     choices = folder / "housing.csv", folder / name / "housing.csv"
     found = [path for path in choices if path.is_file()]
     if not found:

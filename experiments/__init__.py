@@ -1,5 +1,10 @@
 """Experiments: one script per question, run as `python -m experiments.<subject>.<name>`."""
 
-from dl_jax.huge_pages import restart_with_huge_pages
+import sys
 
-restart_with_huge_pages("experiments")
+from dl_jax.huge_pages import restart_with_huge_pages
+from dl_jax.signals import end_on_signals
+
+if sys.argv[:1] == ["-m"]:  # Python is starting a module of this package, and has not yet found it
+    end_on_signals()
+    restart_with_huge_pages("experiments.")

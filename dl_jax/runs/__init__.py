@@ -2,6 +2,8 @@
 
 from dl_jax.runs.interruption import Interrupted
 from dl_jax.runs.launch import launch
-from dl_jax.runs.run import Run, RunOptions, open_run
+from dl_jax.runs.opening import open_run
+from dl_jax.runs.options import RunOptions
+from dl_jax.runs.run import Run
 
 __all__ = ["Interrupted", "Run", "RunOptions", "launch", "open_run"]

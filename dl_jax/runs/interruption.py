@@ -1,20 +1,19 @@
 """Being asked to stop: SIGTERM from a scheduler, Ctrl-C from a person."""
 
 import contextlib
-import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
 
-EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
-"""75 is `EX_TEMPFAIL`: try again later, which is what a scheduler should do."""
+from dl_jax.signals import EXIT_CODES, end_at_once, end_by_signal
+
+__all__ = ["EXIT_CODES", "Interrupted", "Interruption", "ending_at_once"]
 
 
 class Interrupted(Exception):
-    """A run that was asked to stop and has saved; the message says how to go on."""
+    """A run that was asked to stop and has saved; the message says how to resume."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -24,8 +23,12 @@ class Interrupted(Exception):
 class Interruption:
     """While entered, SIGTERM and Ctrl-C are noted in `received` instead of ending the process.
 
-    A second Ctrl-C, a second or more after the first, ends it at once. Outside of the main thread,
-    where Python allows no handlers, nothing is changed.
+    The training loop looks there after each chunk of steps, saves, and raises `Interrupted`. Its
+    exit codes are `EXIT_CODES`; Slurm requeues a job on 75 only with `RequeueExit=75`, or if the
+    script calls `scontrol requeue`.
+
+    A second Ctrl-C, a second or more after the first, ends the process at once. Outside of the main
+    thread, where Python allows no handlers, nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -48,38 +51,21 @@ class Interruption:
         if self.received is None:
             self.received, self._noted = signal.Signals(number), now
         elif number == signal.SIGINT and now - self._noted > 1:
-            _end_at_once("stopped at once, without saving; the last checkpoint is kept", number)
+            end_at_once("stopped at once, without saving; the last checkpoint is kept", number)
 
 
 @contextlib.contextmanager
 def ending_at_once() -> Iterator[None]:
     """While entered, SIGTERM and Ctrl-C end the process with one sentence and their exit code.
 
-    It covers what comes before and after the loop: there is nothing to save then, but a scheduler
-    should still be told to try again. No exception is raised, for one that arrives in the middle of
-    a library's callback is lost there.
+    This covers what comes before and after the loop, where there is nothing to save.
     """
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        _end_at_once(
-            f"stopped by {name} outside of the training loop; what was saved is kept: start the "
-            "same command again, with --resume if the run has a directory",
-            number,
-        )
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, end) for number in EXIT_CODES}
+    previous = {number: signal.signal(number, end_by_signal) for number in EXIT_CODES}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _end_at_once(message: str, number: int) -> None:
-    sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
-    os._exit(EXIT_CODES[signal.Signals(number)])

@@ -1,20 +1,19 @@
 """The command line of an experiment: every field an option, every mistake one sentence."""
 
-import contextlib
-import io
-import itertools
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TypeVar
 
+import jax
 import tyro
 
 from dl_jax.compilation import keep_compiled_programs
-from dl_jax.errors import RunError, UsageError, nearest
+from dl_jax.errors import RunError, UsageError
 from dl_jax.runs.environment import describe_devices, processor_name, require_backend
 from dl_jax.runs.interruption import Interrupted, ending_at_once
+from dl_jax.runs.opening import unbegun_removed
+from dl_jax.shape_checks import TypeCheckError, explain
 
 C = TypeVar("C")
 
@@ -25,10 +24,12 @@ def launch(config_class: type[C], main: Callable[[C], None]) -> None:
     The class is a frozen dataclass of documented fields, one of which is `run: RunOptions`.
 
     Exit codes: 0 done; 1 the run failed; 2 what was asked for cannot be done; 75 stopped by
-    SIGTERM and saved; 130 stopped by Ctrl-C.
+    SIGTERM and saved; 130 stopped by Ctrl-C. What is known to go wrong is one sentence on standard
+    error; any other exception keeps its traceback. In all cases, a run that was opened and never
+    began is removed, so that its name is free again.
     """
     try:
-        with ending_at_once():
+        with ending_at_once(), unbegun_removed():
             config: Any = parse(config_class)
             require_backend(config.run.require)
             keep_compiled_programs()
@@ -36,41 +37,33 @@ def launch(config_class: type[C], main: Callable[[C], None]) -> None:
             main(config)
     except (UsageError, RunError, Interrupted) as error:
         _end(str(error), error.exit_code)
-    except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        reason = error.strerror or error
-        _end(f"{error.filename or 'a file'} could not be read or written: {reason}", 1)
+    except TypeCheckError as error:
+        _end(explain(error), UsageError.exit_code)
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        _end("nobody reads the output any more: the run was ended", RunError.exit_code)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        _end(
+            f"out of memory ({_first_line(error)}): make batches, networks or the number of "
+            "replicas smaller",
+            RunError.exit_code,
+        )
 
 
 def parse(config_class: type[C], arguments: list[str] | None = None) -> C:
     """The configuration that the arguments (the command line's where None) describe.
 
     Raises:
-        UsageError: an option is unknown, or a value is not accepted.
+        SystemExit: an option is unknown, or a value is not accepted: tyro has said so on standard
+            error, and the exit code is 2. After --help it is 0.
+        UsageError: a value is refused by the configuration itself.
     """
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            config, unknown = tyro.cli(
-                config_class,
-                prog=_program(),
-                args=arguments,
-                return_unknown_args=True,
-                config=(tyro.conf.OmitArgPrefixes,),
-            )
-    except SystemExit as end:
-        if not end.code:  # --help
-            raise
-        raise UsageError(f"{_first_paragraph(said.getvalue())} (--help explains them all)") from end
-    if unknown:
-        options = _options(config)
-        raise UsageError(
-            f"option {unknown[0]!r} is unknown{nearest(unknown[0].split('=')[0], options)} "
-            "(--help explains them all)"
-        )
-    return config
+    return tyro.cli(
+        config_class, prog=_program(), args=arguments, config=(tyro.conf.OmitArgPrefixes,)
+    )
 
 
 def _program() -> str:
@@ -79,22 +72,24 @@ def _program() -> str:
     return f"python -m {typed[typed.index('-m') + 1]}" if "-m" in typed[:-1] else sys.argv[0]
 
 
-def _options(config: Any) -> list[str]:
-    names = []
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if is_dataclass(value):
-            names += _options(value)
-        else:
-            names.append("--" + field.name.replace("_", "-"))
-    return names
+def _is_out_of_memory(error: Exception) -> bool:
+    signs = ("RESOURCE_EXHAUSTED", "Out of memory")
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
 
 
-def _first_paragraph(framed: str) -> str:
-    """What stands in tyro's frame of an error, up to the first rule across it, as one line."""
-    lines = [line.strip(" │─╭╮╰╯|+-") for line in framed.splitlines()[1:]]
-    text = itertools.dropwhile(lambda line: not line, lines)
-    return " ".join(itertools.takewhile(bool, text)).removeprefix("Error parsing ")
+def _output_is_closed() -> bool:
+    """Whether standard output is the broken pipe; what is left to write goes nowhere then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def _end(message: str, exit_code: int) -> NoReturn:

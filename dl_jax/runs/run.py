@@ -1,55 +1,27 @@
-"""The directory of a run: its configuration, its metrics, its checkpoints and its figures."""
+"""The directory of a run: its metrics, its checkpoints, its figures and its parts."""
 
+import contextlib
+import errno
 import json
-import math
 import re
 import shutil
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dl_jax.errors import RunError, UsageError
 from dl_jax.manifest import write_atomically
-from dl_jax.runs.command import portable_command, resume_command
-from dl_jax.runs.configuration import differences
-from dl_jax.runs.environment import describe_environment
-from dl_jax.runs.lock import LOCK_FILE, lock
+from dl_jax.runs.command import resume_command
+from dl_jax.runs.lock import LOCK_FILE
+from dl_jax.runs.options import MAX_NAME_LENGTH
+from dl_jax.runs.rows import Rows, line, plain_row, read_rows
 
-NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Where a run lives and what it runs on; none of it changes the result."""
-
-    out: Path = Path("runs")
-    """Folder that holds the directories of runs."""
-    name: str | None = None
-    """Name of the run's directory; the experiment and the time where it is not given."""
-    resume: bool = False
-    """Go on with the run `name` (the newest of this experiment where no name is given); a `name`
-    that does not exist yet is started, so that a requeued job can keep its command."""
-    data_dir: Path | None = None
-    """Folder of prepared TFDS datasets, `$TFDS_DATA_DIR` where it is not given; or of tables."""
-    require: str | None = None
-    """Backend without which the run shall not start: cpu, gpu or tpu."""
-    tensorboard: bool = False
-    """Write TensorBoard events too (needs the extra `tensorboard`)."""
-
-    def __post_init__(self) -> None:
-        if self.name is not None and (
-            not re.fullmatch(NAME_PATTERN, self.name) or ".." in self.name
-        ):
-            raise UsageError(
-                f"name is {self.name!r}, expected letters, digits, '.', '_' and '-', starting "
-                "with a letter or digit and without '..': it names one directory under --out"
-            )
-        if self.require not in (None, "cpu", "gpu", "tpu"):
-            raise UsageError(f"require is {self.require!r}, expected cpu, gpu or tpu")
+CONFIG_FILE = "config.json"
+PART_FILE = "part.json"
+RECORDS = (CONFIG_FILE, PART_FILE, LOCK_FILE)
+"""Files of a run that has not begun."""
 
 
 @dataclass
@@ -59,7 +31,7 @@ class Run:
     Attributes:
         directory: its absolute path.
         resumed: whether it held a run before.
-        config: the configuration as `config.json` holds it; checkpoints carry it too.
+        config: the values that determine the result; checkpoints carry them.
         tensorboard: whether events are written beside `metrics.jsonl`.
         whole: the run that this one is a part of, if it is one: that is what a command resumes.
     """
@@ -69,11 +41,12 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     whole: "Run | None" = None
+    _next_row: int | None = field(default=None, repr=False)
     _events: Any = field(default=None, repr=False)
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON object a line: step, epoch, split, and the mean of each metric for every run."""
+        """One JSON object a line: step, epoch, split, and the mean of each metric per replica."""
         return self.directory / "metrics.jsonl"
 
     @property
@@ -85,176 +58,175 @@ class Run:
     def figures(self) -> Path:
         """Directory of figures, made on first use."""
         path = self.directory / "figures"
-        path.mkdir(exist_ok=True)
+        with self.writing(path):
+            path.mkdir(exist_ok=True)
+        check_kind(path, stat.S_ISDIR)
         return path
 
     def part(self, name: str) -> "Run":
-        """A run of its own in a folder within this one, resumed where that is there already."""
-        directory = self.directory / re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-        began = directory.exists()
-        directory.mkdir(exist_ok=True)
-        return Run(directory, self.resumed and began, self.config, self.tensorboard, self)
+        """A run of its own in a folder within this one, resumed where that is there already.
+
+        The folder has the name in lower case, with `_` for what is neither a letter or digit of
+        any alphabet nor one of `+-=.,`; the whole name is in its `part.json`.
+
+        Raises:
+            UsageError: the folder has another part, or something else; or the name has no letter
+                or digit, or is too long.
+        """
+        directory = self.directory / _part_folder(name)
+        with self.writing(directory):
+            directory.mkdir(exist_ok=True)
+            taken_by = _part_name(directory)
+            if taken_by is None and not all(is_draft(path) for path in directory.iterdir()):
+                raise UsageError(f"{directory} is no part of a run: rename the part {name!r}")
+            if taken_by not in (None, name):
+                raise UsageError(
+                    f"the parts {taken_by!r} and {name!r} of a run would share the folder "
+                    f"{directory}: rename one"
+                )
+            if taken_by is None:
+                write_atomically(directory / PART_FILE, json.dumps({"part": name}) + "\n")
+        config = {**self.config, "part": name}
+        return Run(directory, taken_by is not None, config, self.tensorboard, self)
 
     @property
     def resume_command(self) -> str:
-        """The command that goes on with this run."""
+        """The command that resumes this run."""
         return resume_command((self.whole or self).directory)
+
+    @contextlib.contextmanager
+    def writing(self, path: Path) -> Iterator[None]:
+        """Turns an OSError of writing `path`, which belongs to this run, into a RunError.
+
+        Raises:
+            RunError: names the file, what is wrong, and the command that resumes.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(path, error, self.resume_command) from error
 
     def log(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Append one row to `metrics.jsonl`, and return it as it was written.
 
+        Args:
+            row: with `step`, `epoch`, `split`, `seconds`, and values or arrays of metrics.
+
         Raises:
             RunError: the disk is full or the file cannot be written.
         """
-        plain = {name: _plain(value) for name, value in row.items()}
-        try:
-            with self.metrics_file.open("a") as file:
-                file.write(json.dumps(plain) + "\n")
-        except OSError as error:
-            raise RunError(
-                f"{self.metrics_file} cannot be written ({error.strerror}): free some space, then "
-                f"continue with: {self.resume_command}"
-            ) from error
+        plain = plain_row(row)
+        if self._next_row is None:
+            self._next_row = self._read().next_number
+        with self.writing(self.metrics_file), self.metrics_file.open("a") as file:
+            file.write(line(self._next_row, plain))
+        self._next_row += 1
         if self.tensorboard:
-            self._log_events(plain)
+            with self.writing(self.directory):
+                self._log_events(plain)
         return plain
-
-    def discard(self) -> None:
-        """Remove the directory of a run that was opened and never began, nor any part of it."""
-        if self.resumed or self.metrics_file.exists() or self.checkpoints.exists():
-            return
-        shutil.rmtree(self.directory, ignore_errors=True)
-        if self.whole and not any(path.is_dir() for path in self.whole.directory.iterdir()):
-            self.whole.discard()
-
-    def clear_results(self) -> None:
-        """Remove what an earlier end of this run left, for it is trained again."""
-        (self.directory / "result.json").unlink(missing_ok=True)
-        shutil.rmtree(self.directory / "figures", ignore_errors=True)
 
     def history(self, up_to_step: int | None = None) -> list[dict[str, Any]]:
         """The rows logged so far.
 
-        With `up_to_step`, rows of later steps, and a last line that a crash cut short, are also
-        removed from the file: a resumed run writes them again.
+        With `up_to_step`, rows of later steps, and lines that are no rows, such as a last one that
+        a crash cut short, are also removed from the file: a resumed run writes them again. If rows
+        before that are lost, that is printed.
         """
-        if not self.metrics_file.exists():
-            return []
-        rows = []
-        for line in self.metrics_file.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:  # cut short by a crash
-                continue
-            if up_to_step is None or row["step"] <= up_to_step:
-                rows.append(row)
+        rows = self._read()
         if up_to_step is not None:
-            write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
-        return rows
+            rows = rows.up_to(up_to_step)
+            if rows.missing:
+                print(f"{rows.missing} rows of {self.metrics_file} are missing", flush=True)
+            if self.metrics_file.exists():
+                with self.writing(self.metrics_file):
+                    write_atomically(self.metrics_file, rows.text())
+            self._next_row = rows.next_number
+        return list(rows.by_number.values())
+
+    def _read(self) -> Rows:
+        check_kind(self.metrics_file, stat.S_ISREG)
+        if not self.metrics_file.exists():
+            return Rows({})
+        with self.writing(self.metrics_file):
+            return read_rows(self.metrics_file)
+
+    @property
+    def began(self) -> bool:
+        """Whether there is anything in the directory beside the records of its opening."""
+        return any(
+            not stat.S_ISDIR(path.lstat().st_mode)
+            for path in self.directory.rglob("*")
+            if path.name not in RECORDS and not is_draft(path)
+        )
+
+    def discard(self) -> None:
+        """Remove the directory of a run that was opened here and never began."""
+        if self.resumed or self.began:
+            return
+        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.whole:
+            self.whole.discard()
+
+    def clear_results(self) -> None:
+        """Remove what an earlier end of this run left, for it is trained again."""
+        with self.writing(self.directory / "result.json"):
+            (self.directory / "result.json").unlink(missing_ok=True)
+        shutil.rmtree(self.directory / "figures", ignore_errors=True)
 
     def _log_events(self, row: Mapping[str, Any]) -> None:
         if self._events is None:
             # A resumed run writes its later events again: readers drop the old ones.
-            self._events = _summary_writer()(str(self.directory), purge_step=row["step"])
+            self._events = summary_writer()(str(self.directory), purge_step=row["step"])
         for name, value in row.items():
             if name in ("step", "split") or value is None:
                 continue
             values = value if isinstance(value, list) else [value]
-            for run, v in enumerate(values):
-                suffix = f"/run{run}" if len(values) > 1 else ""
+            for replica, v in enumerate(values):
+                suffix = f"/replica{replica}" if len(values) > 1 else ""
                 if v is not None:
                     self._events.add_scalar(f"{row['split']}/{name}{suffix}", v, row["step"])
         self._events.flush()
 
 
-def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
-    """The directory of a new run, or of one to go on with.
-
-    A new directory never replaces one that is there. `config.json` holds the configuration, the
-    environment and the command. The directory is this process's alone while it runs.
-
-    Args:
-        experiment: name that directories begin with, `mnist_cnn`.
-        config: a dataclass of all that determines the result; its field `run` does not.
-        options: where to put it, and whether to resume.
-
-    Raises:
-        UsageError: the name is taken; or there is nothing to resume; or what is there was run
-            with another configuration, whose differing fields the message names; or another
-            process is running in it.
-    """
-    if options.tensorboard:
-        _summary_writer()
-    out = options.out.expanduser().absolute()
-    values = {name: value for name, value in asdict(config).items() if name != "run"}
-    config = json.loads(json.dumps(values, default=str))
-    if options.resume:
-        existing = out / options.name if options.name else _newest(out, experiment)
-        if existing is None:
-            raise UsageError(f"there is no run of {experiment} in {out} to resume")
-        if (existing / "config.json").is_file():
-            return _reopen(existing, experiment, config, options)
-    directory = _make_directory(out, experiment, options)
-    lock(directory)
-    record = {
-        "experiment": experiment,
-        "config": config,
-        "environment": describe_environment(),
-        "command": portable_command(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    write_atomically(directory / "config.json", json.dumps(record, indent=2) + "\n")
-    return Run(directory, False, config, options.tensorboard)
+def cannot_write(path: Path, error: OSError, command: str) -> RunError:
+    """The sentence about a file of a run that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return RunError(
+        f"{path} cannot be written ({error.strerror or error}): "
+        f"{'free some space' if full else 'see to that'}, then resume with: {command}"
+    )
 
 
-def _reopen(
-    directory: Path, experiment: str, config: Mapping[str, Any], options: RunOptions
-) -> Run:
-    """A run to go on with; where its environment has changed, that is said and recorded."""
-    lock(directory)
-    record = _record(directory)
-    if record["experiment"] != experiment:
-        raise UsageError(
-            f"{directory} holds a run of {record['experiment']}, not of {experiment}: choose "
-            "another --name"
-        )
-    differing = differences(record["config"], config)
-    if differing:
-        raise UsageError(
-            f"{directory} was run with another configuration: {', '.join(differing)}; give the "
-            "same values to resume it, or start a new run without --resume"
-        )
-    sessions = record.setdefault("resumed", [])
-    before = sessions[-1]["environment"] if sessions else record["environment"]
-    environment = describe_environment()
-    changed = differences(before, environment)
-    if changed:
-        print(f"resuming in another environment: {', '.join(changed)}", flush=True)
-        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        sessions.append({"started": started, "environment": environment})
-        write_atomically(directory / "config.json", json.dumps(record, indent=2) + "\n")
-    return Run(directory, True, config, options.tensorboard)
-
-
-def _record(directory: Path) -> dict[str, Any]:
-    """What `config.json` holds.
+def check_kind(path: Path, is_right: Any) -> None:
+    """Raise unless `path` is of the right kind (`stat.S_ISREG`, `stat.S_ISDIR`), or not there.
 
     Raises:
-        UsageError: it cannot be read, or is not of a run.
+        UsageError: there is a link, a pipe or something else, which a run would write through or
+            wait for.
     """
-    path = directory / "config.json"
     try:
-        record = json.loads(path.read_text())
-        if not {"experiment", "config", "environment", "started"} <= record.keys():
-            raise ValueError("it is not of a run of dl_jax")
-    except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"{path} cannot be used ({error}): choose another --name, or remove that directory"
-        ) from error
-    return record
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{path} cannot be looked at ({error.strerror})") from error
+    if not is_right(mode):
+        wanted = "folder" if is_right is stat.S_ISDIR else "file"
+        raise UsageError(f"{path} is a link or of another kind, expected a {wanted}: remove it")
 
 
-def _summary_writer() -> Any:
+def is_draft(path: Path) -> bool:
+    """Whether a file was being written when its process died."""
+    return path.name.startswith(".") and path.name.endswith(".draft")
+
+
+def summary_writer() -> Any:
+    """TensorBoard's writer of events.
+
+    Raises:
+        UsageError: tensorboardX is not installed.
+    """
     try:
         from tensorboardX import SummaryWriter  # slow to import, and optional
     except ImportError as error:
@@ -264,60 +236,26 @@ def _summary_writer() -> Any:
     return SummaryWriter
 
 
-def _make_directory(out: Path, experiment: str, options: RunOptions) -> Path:
+def _part_folder(name: str) -> str:
+    folder = re.sub(r"[^\w+\-=.,]+", "_", name.lower()).strip("_").lstrip(".")
+    if not re.search(r"[^\W_]", folder) or folder in ("checkpoints", "figures"):
+        raise UsageError(
+            f"a part of a run is named {name!r}, expected a letter or digit in the name, and "
+            "neither 'checkpoints' nor 'figures'"
+        )
+    if len(folder.encode()) > MAX_NAME_LENGTH:
+        raise UsageError(
+            f"the name of a part of a run has {len(name)} characters, expected at most "
+            f"{MAX_NAME_LENGTH}: {name[:40]!r}..."
+        )
+    return folder
+
+
+def _part_name(directory: Path) -> str | None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if options.name is not None:
-            directory = out / options.name
-            directory.mkdir(exist_ok=options.resume and _holds_nothing(directory))
-            return directory
-        stem = f"{experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
-        for suffix in range(1, 1000):
-            directory = out / (stem if suffix == 1 else f"{stem}-{suffix}")
-            try:
-                directory.mkdir()
-            except FileExistsError:  # another run began in the same second
-                continue
-            return directory
-        raise UsageError(f"{out} already holds 999 runs named {stem}")
-    except FileExistsError as error:
-        raise UsageError(
-            f"{error.filename} already exists: choose another --name, or add --resume to go on "
-            "with that run"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"the run's directory cannot be made in {out} ({error.strerror}): choose another --out"
-        ) from error
-
-
-def _holds_nothing(directory: Path) -> bool:
-    """Whether a run was killed there before its configuration was written."""
-    return directory.is_dir() and all(
-        path.name == LOCK_FILE or path.name.startswith(".config.json.")
-        for path in directory.iterdir()
-    )
-
-
-def _newest(out: Path, experiment: str) -> Path | None:
-    """The last started run of an experiment."""
-    found = []
-    for path in out.glob("*/config.json"):
-        try:
-            record = _record(path.parent)
-        except UsageError:  # not the directory of a run
-            continue
-        if record["experiment"] == experiment:
-            found.append((record["started"], path.parent.name, path.parent))
-    return max(found)[-1] if found else None
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: arrays as lists, what is not finite as null."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
+        record = json.loads((directory / PART_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return value
+    except ValueError:
+        return ""  # damaged: of no part that can be named
+    return str(record.get("part", "")) if isinstance(record, dict) else ""

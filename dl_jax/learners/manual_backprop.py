@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from dl_jax.backprop import Op, mean_loss
+from dl_jax.errors import UsageError
 from dl_jax.functional import correct
+from dl_jax.learners.batches import check_batch
 from dl_jax.learners.learner import Learner, TrainState
 from dl_jax.learners.metrics import Metrics
 from dl_jax.types import Batch, Params, PRNGKey, State
@@ -27,11 +29,15 @@ def manual_backprop(
 
     Args:
         init_params: `init` of a model whose parameters have the names of the network's layers.
-        network: a chain of pairs, from inputs to logits.
-        loss: a pair with one loss per example.
+        network: an op, such as a chain of ops, from inputs to logits.
+        loss: an op with one loss per example.
         optimizer: turns gradients into updates.
         inputs: name of the inputs in a batch.
         targets: name of the targets in a batch.
+
+    Raises:
+        UsageError: when traced, the batch has no such arrays or their numbers of examples differ,
+            or a training batch has a mask.
     """
 
     def init(key: PRNGKey) -> TrainState:
@@ -41,6 +47,12 @@ def manual_backprop(
         return TrainState(jnp.zeros((), jnp.int32), params, model_state, opt_state, run_key)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        check_batch(batch, inputs, targets)
+        if "mask" in batch:
+            raise UsageError(
+                "manual_backprop got a training batch with a mask, which it does not support: "
+                "train on whole batches"
+            )
         losses, logits, gradients = mean_loss(
             network, loss, state.params, batch[inputs], batch[targets]
         )
@@ -51,6 +63,7 @@ def manual_backprop(
         return replace(state, step=step, params=params, opt_state=opt_state), Metrics.of(measured)
 
     def eval_step(state: TrainState, batch: Batch) -> Metrics:
+        check_batch(batch, inputs, targets)
         logits, _ = network.forward(state.params, batch[inputs])
         losses, _ = loss.forward(logits, batch[targets])
         measured = {"loss": losses, "accuracy": correct(logits, batch[targets])}

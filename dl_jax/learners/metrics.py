@@ -15,12 +15,12 @@ from dl_jax.types import Leaf
 class Metrics:
     """For each name, the sum of a value over examples, and the number of examples.
 
-    The mean over a dataset is the sum of sums over the sum of counts: that of the last, smaller
-    batch weighs as much as its examples do.
+    The mean over a dataset is the sum of sums over the sum of counts, so that each example weighs
+    the same, also in a smaller last batch.
     """
 
-    sums: Mapping[str, Leaf]  # float [*runs]
-    counts: Mapping[str, Leaf]  # int [*runs]
+    sums: Mapping[str, Leaf]  # float [*replicas]
+    counts: Mapping[str, Leaf]  # int [*replicas]
 
     @classmethod
     def of(
@@ -37,17 +37,17 @@ class Metrics:
         return cls(sums, counts)
 
     def merge(self, other: "Metrics") -> "Metrics":
-        """The metrics of both sets of examples together."""
+        """The metrics of the union of both sets of examples."""
         return jax.tree.map(lambda a, b: a + b, self, other)
 
     def on_host(self) -> "Metrics":
-        """The same in numpy, sums in float64: further merging loses nothing."""
+        """The same metrics in numpy, sums in float64, so that further merging loses nothing."""
         sums = {name: np.asarray(value, np.float64) for name, value in self.sums.items()}
         counts = {name: np.asarray(value, np.int64) for name, value in self.counts.items()}
         return Metrics(sums, counts)
 
     def means(self) -> dict[str, np.ndarray]:
-        """Mean of each value, for every run; NaN where nothing was counted."""
+        """Mean of each value, for every replica; NaN where nothing was counted."""
         host = self.on_host()
         with np.errstate(invalid="ignore", divide="ignore"):
             return {

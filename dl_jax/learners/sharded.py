@@ -1,4 +1,4 @@
-"""A learner spread over a mesh of devices: data-parallel, or with its state sharded as well."""
+"""A learner on a mesh of devices: data-parallel, or with its state sharded as well."""
 
 from collections.abc import Callable
 
@@ -6,28 +6,28 @@ import jax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from dl_jax.errors import UsageError
+from dl_jax.errors import UsageError, check_choice
 from dl_jax.learners.learner import Learner, TrainState
 from dl_jax.learners.metrics import Metrics
 from dl_jax.paths import Rules, match, path_names
 from dl_jax.types import Batch, PRNGKey, Tree
 
 Placement = P | Callable[[tuple[int, ...]], P]
-"""Mesh axes of a parameter's own axes, or a function of its shape that gives them."""
+"""Mesh axes of a parameter's own axes, or a function from its shape to them."""
 
 REPLICATED: Rules[Placement] = ((".*", P()),)
 """Every device holds all parameters: data-parallel training."""
 
 
 def local_mesh(axis: str = "data") -> Mesh:
-    """All devices of this process along one mesh axis, shardings left to the compiler."""
+    """All devices of this process along one mesh axis; the compiler chooses other shardings."""
     devices = jax.local_devices()
     auto = (jax.sharding.AxisType.Auto,)
     return jax.make_mesh((len(devices),), (axis,), axis_types=auto, devices=devices)
 
 
 def fully_sharded(mesh: Mesh, axis: str = "data") -> Rules[Placement]:
-    """Rules that cut each parameter along its longest axis that the devices divide evenly.
+    """Rules that split each parameter along its longest axis that the devices divide evenly.
 
     Source: Rajbhandari et al. (2019), arXiv:1910.02054 (ZeRO, stage 3).
     """
@@ -46,19 +46,20 @@ def fully_sharded(mesh: Mesh, axis: str = "data") -> Rules[Placement]:
 def sharded(
     learner: Learner, mesh: Mesh, rules: Rules[Placement] = REPLICATED, *, axis: str = "data"
 ) -> Learner:
-    """`learner` with batches cut along `axis` of the mesh, and its state placed by `rules`.
+    """`learner` with batches split along `axis` of the mesh, and its state placed by `rules`.
 
     The optimizer's arrays go where their parameters go. Placements describe a parameter's own
-    axes: the axes of replicas before them are never cut.
+    axes: the axes of replicas before them are never split.
 
     Args:
         learner: any learner, also one of several replicas.
         mesh: devices, such as `local_mesh()`.
         rules: ordered patterns over parameter paths (`dl_jax.paths`), each with a placement.
-        axis: name of the mesh axis that cuts batches.
+        axis: name of the mesh axis along which batches are split.
 
     Raises:
-        UsageError: the devices do not divide the batch.
+        UsageError: the mesh has no such axis; and, when the learner is traced, the devices do not
+            divide a batch.
     """
 
     def place(state: TrainState) -> TrainState:
@@ -69,12 +70,14 @@ def sharded(
             specs,
         )
 
-    def cut(batch: Batch, streams: int) -> Batch:
+    devices = mesh.shape[check_choice("axis", axis, mesh.shape)]
+
+    def cut(batch: Batch, streams: int, kind: str) -> Batch:
         size = min(array.shape[streams] for array in batch.values())
-        if size % mesh.shape[axis]:
+        if size % devices:
             raise UsageError(
-                f"a batch of {size} examples cannot be cut over {mesh.shape[axis]} devices: make "
-                "the batch size a multiple"
+                f"a {kind} of {size} examples cannot be split over {devices} devices: make the "
+                f"{kind} size a multiple of {devices}"
             )
         sharding = NamedSharding(mesh, P(*[None] * streams, axis))
         return {k: jax.lax.with_sharding_constraint(v, sharding) for k, v in batch.items()}
@@ -83,11 +86,13 @@ def sharded(
         return place(learner.init(key))
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        state, metrics = learner.train_step(place(state), cut(batch, len(learner.streams)))
+        state, metrics = learner.train_step(
+            place(state), cut(batch, len(learner.streams), "training batch")
+        )
         return place(state), metrics
 
     def eval_step(state: TrainState, batch: Batch) -> Metrics:
-        return learner.eval_step(place(state), cut(batch, 0))
+        return learner.eval_step(place(state), cut(batch, 0, "evaluation batch"))
 
     return Learner(init, train_step, eval_step, learner.streams)
 

@@ -10,8 +10,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Shaped
 
-from dl_jax.errors import UsageError
+from dl_jax.errors import UsageError, check_integer
 from dl_jax.functional import correct
+from dl_jax.learners.batches import check_batch
 from dl_jax.learners.learner import Learner, TrainState
 from dl_jax.learners.metrics import Metrics
 from dl_jax.models import Model
@@ -41,17 +42,20 @@ def supervised(
         inputs: name of the inputs in a batch.
         targets: name of the targets in a batch.
         metrics: further values per example, reported beside `loss`.
-        augment: `augment(inputs, key=key)`, applied in training alone.
-        microbatches: the batch is cut into so many equal parts whose gradients are added up
-            before the one update: the memory of a part, the result of the whole (but for a
-            model's running statistics, which see one part after another).
+        augment: `augment(inputs, key=key)`, applied only in training.
+        microbatches: gradient accumulation: split each batch into this many microbatches, with one
+            update per batch. Same result, less memory (running statistics excepted).
 
     Raises:
-        UsageError: there are no microbatches; and, when the learner is traced, the batch cannot be
-            cut evenly, or the loss or a metric is not one value per example.
+        UsageError: `microbatches` is not a positive integer, or a metric is named `loss`; and, when
+            the learner is traced, the batch has no such arrays, their numbers of examples differ,
+            microbatches do not divide it, or the loss or a metric is not one value per example.
     """
-    if microbatches < 1:
-        raise UsageError(f"microbatches is {microbatches}, expected at least 1")
+    check_integer("microbatches", microbatches, low=1)
+    if "loss" in metrics:
+        raise UsageError(
+            "metrics has one named 'loss', which is the name of the loss itself: choose another"
+        )
 
     def init(key: PRNGKey) -> TrainState:
         params_key, run_key = jax.random.split(key)
@@ -90,11 +94,12 @@ def supervised(
     def accumulated(
         params: Params, model_state: State, batch: Batch, key: PRNGKey, total: Array
     ) -> tuple[Tree, tuple[State, Metrics]]:
-        """`gradient` of the whole batch, one microbatch after the other."""
+        """`gradient` of the whole batch, accumulated over microbatches."""
         size = batch[targets].shape[0]
         if size % microbatches:
             raise UsageError(
-                f"a batch of {size} examples cannot be cut into {microbatches} equal microbatches"
+                f"a batch of {size} examples cannot be split into {microbatches} equal "
+                "microbatches: make the batch size a multiple"
             )
         parts = {name: a.reshape(microbatches, -1, *a.shape[1:]) for name, a in batch.items()}
         first = {name: a[0] for name, a in parts.items()}
@@ -110,11 +115,12 @@ def supervised(
             return (gradients, (model_state, measured.merge(new_measured))), None
 
         start = gradient(params, model_state, first, jax.random.fold_in(key, 0), total)
-        # On CPU a convolution inside a rolled loop runs thirty times slower than outside.
+        # On CPU a convolution in a rolled loop is thirty times slower than in an unrolled one.
         unroll = jax.default_backend() == "cpu"
         return jax.lax.scan(add, start, (jnp.arange(1, microbatches), rest), unroll=unroll)[0]
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        check_batch(batch, inputs, targets)
         key = jax.random.fold_in(state.key, state.step)
         batch, mask = _blanked(batch), batch.get("mask")
         total = jnp.asarray(batch[targets].shape[0] if mask is None else (mask != 0).sum())
@@ -133,6 +139,7 @@ def supervised(
         return state, measured
 
     def eval_step(state: TrainState, batch: Batch) -> Metrics:
+        check_batch(batch, inputs, targets)
         outputs, _ = model.apply(state.params, state.model_state, batch[inputs], train=False)
         return Metrics.of(values(outputs, batch), batch.get("mask"))
 
@@ -142,7 +149,7 @@ def supervised(
 def _blanked(batch: Batch) -> Batch:
     """`batch` with zeros in the examples whose mask is 0.
 
-    Their loss is masked already, but in the gradient 0 * nan is nan: what they hold must be finite.
+    Their loss is masked already, but in the gradient 0 * nan is nan: their values must be finite.
     """
     if "mask" not in batch:
         return batch

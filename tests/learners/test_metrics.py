@@ -68,7 +68,7 @@ def test_on_host_sums_lose_nothing():
     assert big.sums["n"].dtype == np.float64
 
 
-def test_runs_have_means_of_their_own():
+def test_replicas_have_means_of_their_own():
     values, mask = jnp.arange(6.0).reshape(2, 3), jnp.array([[1, 1, 0], [0, 0, 1]])
     metrics = jax.jit(jax.vmap(lambda v, m: Metrics.of({"x": v}, m)))(values, mask)
     np.testing.assert_array_equal(metrics.means()["x"], [0.5, 5.0])

@@ -1,4 +1,4 @@
-"""Eight devices compute what one does, and hold what they are said to hold."""
+"""Eight devices compute what one does, and hold the parts that the rules give them."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,15 @@ from jax.sharding import PartitionSpec as P
 
 from dl_jax.errors import UsageError
 from dl_jax.functional import cross_entropy
-from dl_jax.learners import REPLICATED, fully_sharded, local_mesh, over_seeds, sharded, supervised
+from dl_jax.learners import (
+    REPLICATED,
+    fully_sharded,
+    local_mesh,
+    over_hyperparameters,
+    over_seeds,
+    sharded,
+    supervised,
+)
 from dl_jax.models import cnn, mlp
 from dl_jax.optim import by_path, frozen
 from tests.learners.problem import CLASSES, SHAPE, close, make_batch, train
@@ -68,7 +76,7 @@ def test_data_parallel_holds_all_parameters_everywhere(mesh):
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_fully_sharded_cuts_the_longest_axis_that_divides(compiled, mesh):
+def test_fully_sharded_splits_parameters_and_moments(compiled, mesh):
     learner = sharded(make_learner(MODELS["mlp"]()), mesh, fully_sharded(mesh))
     state = (jax.jit(learner.init) if compiled else learner.init)(KEY)
     parts = {
@@ -83,7 +91,7 @@ def test_fully_sharded_cuts_the_longest_axis_that_divides(compiled, mesh):
     assert state.key.sharding.is_fully_replicated
 
 
-def test_the_longest_of_several_axes(mesh):
+def test_fully_sharded_splits_the_longest_of_several_axes(mesh):
     ((_, rule),) = fully_sharded(mesh)
     assert rule((3, 3, 8, 64)) == P(None, None, None, "data")
     assert rule((3, 3, 64, 8)) == P(None, None, "data", None)
@@ -117,11 +125,11 @@ def test_unmatched_pattern_is_an_error(mesh):
 
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("make_model", MODELS.values(), ids=MODELS)
-def test_many_runs_spread_over_devices(make_model, rules, mesh):
+def test_replicas_on_devices_equal_those_on_one(make_model, rules, mesh):
     many = over_seeds(make_learner(make_model()), 2)
     spread = sharded(many, mesh, rules(mesh))
     start, data = jax.jit(spread.init)(KEY), batches(2)[:3]
-    assert start.step.shape == (2,)
+    assert start.replicas == (2,)
     close(start, jax.jit(many.init)(KEY), 1e-6)
     actual = train(spread, start, data)
     close(actual, train(many, jax.jit(many.init)(KEY), data), 1e-5)
@@ -131,8 +139,23 @@ def test_many_runs_spread_over_devices(make_model, rules, mesh):
     )
 
 
-def test_the_axis_of_runs_is_not_cut(mesh):
-    """Even where its length would divide: placements speak of a parameter's own axes."""
+def test_sweeps_share_their_batch_over_devices(mesh):
+    """Their state has an axis of points, their batches have none."""
+
+    def make(learning_rate):
+        return make_learner(MODELS["mlp"](), optax.sgd(learning_rate))
+
+    sweep = over_hyperparameters(make, {"learning_rate": [0.1, 0.5]})
+    spread = sharded(over_seeds(sweep, 2), mesh, fully_sharded(mesh))
+    assert spread.streams == (2,)
+    state, data = jax.jit(spread.init)(KEY), batches(2)[:2]
+    assert state.replicas == (2, 2)
+    expected = train(over_seeds(sweep, 2), jax.jit(over_seeds(sweep, 2).init)(KEY), data)
+    close(train(spread, state, data), expected, 1e-5)
+
+
+def test_the_axis_of_replicas_is_not_split(mesh):
+    """Even where its length would divide: placements describe a parameter's own axes."""
     many = over_seeds(make_learner(MODELS["mlp"]()), 8)
     state = jax.jit(sharded(many, mesh, fully_sharded(mesh)).init)(KEY)
     for tree in (state.params, state.opt_state[0].mu):
@@ -142,7 +165,7 @@ def test_the_axis_of_runs_is_not_cut(mesh):
         assert bias.sharding.shard_shape(bias.shape) == (8, 3)
 
 
-def test_batches_are_cut_along_examples(mesh):
+def test_batches_are_split_along_examples(mesh):
     """Seen from inside: the sharding that the model's inputs have while the step is compiled."""
     seen = []
 
@@ -157,14 +180,19 @@ def test_batches_are_cut_along_examples(mesh):
     assert seen[0].shard_shape((16, *SHAPE)) == (2, *SHAPE)
 
 
-@pytest.mark.parametrize("runs", [(), (2,)], ids=["one run", "two runs"])
-def test_a_batch_that_the_devices_do_not_divide(runs, mesh):
+def test_a_mesh_without_the_axis(mesh):
+    with pytest.raises(UsageError, match="axis is 'model', expected one of data"):
+        sharded(make_learner(MODELS["mlp"]()), mesh, axis="model")
+
+
+@pytest.mark.parametrize("streams", [(), (2,)])
+def test_a_batch_that_the_devices_do_not_divide(streams, mesh):
     learner = make_learner(MODELS["mlp"]())
-    spread = sharded(over_seeds(learner, 2) if runs else learner, mesh)
+    spread = sharded(over_seeds(learner, 2) if streams else learner, mesh)
     state = jax.jit(spread.init)(KEY)
-    with pytest.raises(UsageError, match="12 examples cannot be cut over 8 devices"):
-        spread.train_step(state, make_batch(12, streams=runs))
-    with pytest.raises(UsageError, match="12 examples cannot be cut over 8 devices"):
+    with pytest.raises(UsageError, match="make the training batch size a multiple of 8"):
+        spread.train_step(state, make_batch(12, streams=streams))
+    with pytest.raises(UsageError, match="12 examples .* evaluation batch size a multiple of 8"):
         spread.eval_step(state, make_batch(12))
 
 

@@ -7,10 +7,12 @@ import optax
 import pytest
 from flax import linen
 
+from dl_jax import backprop
 from dl_jax.errors import UsageError
-from dl_jax.functional import cross_entropy, l2_loss
-from dl_jax.learners import TrainState, supervised
-from dl_jax.models import from_linen
+from dl_jax.functional import correct, cross_entropy, l2_loss
+from dl_jax.learners import TrainState, manual_backprop, supervised
+from dl_jax.models import from_linen, mlp
+from dl_jax.shape_checks import TypeCheckError
 from tests.learners.problem import (
     SHAPE,
     close,
@@ -32,7 +34,7 @@ def one_step(learner, batch):
     return train(learner, started(learner), [batch])
 
 
-def test_state_holds_arrays_only_and_one_run():
+def test_state_holds_arrays_only_and_one_replica():
     state = started(make_learner())
     assert isinstance(state, TrainState)
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state))
@@ -170,7 +172,7 @@ def test_microbatches_draw_their_own_dropout():
     np.testing.assert_allclose(whole.sums["loss"], first + second, rtol=1e-5)
 
 
-def test_microbatches_hand_running_statistics_on():
+def test_running_statistics_pass_from_microbatch_to_microbatch():
     class Network(linen.Module):
         @linen.compact
         def __call__(self, x, train):
@@ -186,10 +188,15 @@ def test_microbatches_hand_running_statistics_on():
 
 
 def test_microbatches_that_do_not_divide_the_batch():
-    with pytest.raises(UsageError, match="8 examples cannot be cut into 3"):
+    with pytest.raises(UsageError, match="8 examples cannot be split into 3"):
         one_step(make_learner(microbatches=3), make_batch())
-    with pytest.raises(UsageError, match="microbatches is 0"):
-        make_learner(microbatches=0)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+@pytest.mark.usefixtures("without_type_checks")
+def test_a_count_of_microbatches_out_of_range_is_refused(count):
+    with pytest.raises(UsageError, match=f"microbatches is {count}, expected"):
+        make_learner(microbatches=count)
 
 
 @pytest.mark.parametrize("of", [jnp.mean, lambda losses: losses[:, None]])
@@ -201,10 +208,75 @@ def test_a_loss_is_one_value_per_example(of):
         one_step(supervised(make_mlp(), loss, optax.sgd(1.0)), make_batch())
 
 
+def test_a_metric_may_not_be_named_loss():
+    """It would replace the loss, and the parameters would never change."""
+    with pytest.raises(UsageError, match="metrics has one named 'loss'"):
+        make_learner(metrics={"loss": correct})
+
+
+def supervised_of_images():
+    return make_learner()
+
+
+def manual_of_images():
+    network = backprop.chain({"flatten": backprop.flatten(), "head": backprop.dense()})
+    loss = backprop.cross_entropy()
+    return manual_backprop(mlp(SHAPE, (), 3).init, network, loss, optax.sgd(0.1))
+
+
+@pytest.mark.parametrize("make", [supervised_of_images, manual_of_images])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda b: {"images": b["image"], "label": b["label"]}, "no inputs 'image', its arrays are "
+         "images, label; did you mean 'images'?"),
+        (lambda b: {"image": b["image"], "lable": b["label"]}, "no targets 'label', .* 'lable'?"),
+        (lambda b: {**b, "image": b["image"][:1]}, r"image \[1, 4, 4, 1\], label \[8\], expected"),
+        (lambda b: {**b, "label": b["label"][0]}, r"label \[\], expected the same number"),
+        (lambda b: {**b, "mask": jnp.ones((8, 1))}, r"mask \[8, 1\], expected .* mask \[batch\]"),
+        (lambda b: {**b, "mask": jnp.ones(1)}, r"mask \[1\], expected the same number"),
+    ],
+    ids=["inputs", "targets", "one image", "one label", "column mask", "one mask"],
+)  # fmt: skip
+def test_batches_that_do_not_fit_are_refused(make, change, said):
+    learner = make()
+    state, batch = jax.eval_shape(learner.init, KEY), change(make_batch())
+    for step in (learner.train_step, learner.eval_step):
+        with pytest.raises(UsageError, match=said):
+            jax.eval_shape(step, state, batch)
+
+
+def test_manual_backprop_refuses_to_train_with_a_mask():
+    learner, batch = manual_of_images(), make_batch(mask=MASK)
+    state = jax.eval_shape(learner.init, KEY)
+    with pytest.raises(UsageError, match="a training batch with a mask"):
+        jax.eval_shape(learner.train_step, state, batch)
+    assert set(jax.eval_shape(learner.eval_step, state, batch).sums) == {"loss", "accuracy"}
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (8,)])
+def test_a_line_is_learned_or_its_shapes_are_refused(shape):
+    """y = 3 x + 1: predictions [B, 1] against targets [B] would be compared as [B, B]."""
+    x = jnp.linspace(-1, 1, 8).reshape(8, 1)
+    learner = supervised(
+        mlp((1,), (), 1), l2_loss, optax.sgd(0.5), inputs="x", targets="y", metrics={}
+    )
+    with jax.numpy_rank_promotion("allow"):  # as users run it
+        try:
+            state, _ = train(
+                learner, started(learner), [{"x": x, "y": (3 * x + 1).reshape(shape)}] * 60
+            )
+        except TypeCheckError:
+            assert shape == (8,)
+            return
+    assert shape == (8, 1)
+    np.testing.assert_allclose(state.params["head"]["kernel"], [[3.0]], atol=1e-3)
+
+
 # Augmentation, randomness and the rest.
 
 
-def test_augmentation_acts_in_training_alone():
+def test_augmentation_is_applied_only_in_training():
     def darken(images, *, key):
         return images * 0
 
@@ -215,7 +287,7 @@ def test_augmentation_acts_in_training_alone():
     close(jax.jit(learner.eval_step)(state, batch), jax.jit(plain.eval_step)(state, batch))
 
 
-def test_each_step_draws_anew_and_reproducibly():
+def test_each_step_has_its_own_random_numbers():
     seen = []
 
     def noise(images, *, key):

@@ -21,8 +21,11 @@ from dl_jax.paths import path_names
 from dl_jax.types import Tree
 
 # Orbax logs every file it touches, and failures with their tracebacks: they are reported here.
-logging.getLogger("absl").setLevel(logging.CRITICAL + 1)
+for name in ("absl", "asyncio"):
+    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
+BYTES_PER_LEAF, BYTES_PER_CHECKPOINT = 2 << 10, 128 << 10
+"""What files hold beside the arrays, generously."""
 LEFTOVER = re.compile(r"\.\d+\.(draft|old)")
 
 
@@ -79,6 +82,7 @@ class Checkpoints:
             self._remove_leftovers()
             draft = self.directory / f".{step}.draft"
             draft.mkdir(parents=True)
+            _check_space(draft, tree)
             checkpointer = ocp.StandardCheckpointer()
             checkpointer.save(draft / "tree", tree)
         except Exception as error:
@@ -223,6 +227,22 @@ class Checkpoints:
         kept = self.latest
         remains = "no earlier one exists" if kept is None else f"that of step {kept} is kept"
         return f"the checkpoint of step {step} could not be saved ({_first_line(error)}); {remains}"
+
+
+def _check_space(folder: Path, tree: Tree) -> None:
+    """Raise unless there is room for `tree`: on a full disk, orbax's threads print tracebacks.
+
+    Raises:
+        OSError: says how much there is and how much is needed.
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if leaf.is_fully_addressable]
+    needed = sum(leaf.nbytes + BYTES_PER_LEAF for leaf in leaves) + BYTES_PER_CHECKPOINT
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            f"No space left on device: {folder.parent} has {free / 2**20:.1f} MiB free, "
+            f"{needed / 2**20:.1f} MiB are needed"
+        )
 
 
 def _layout(tree: Tree) -> dict[str, list[Any]]:

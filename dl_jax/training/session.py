@@ -217,7 +217,10 @@ class Session:
             self.save()
         failure = self._wait_until_saved()
         if failure:
-            raise RunError(f"training ended at step {self.step}, but {failure}")
+            raise RunError(
+                f"training ended at step {self.step}, but {failure}: see to that, then resume with: "
+                f"{self.run.resume_command}"
+            )
         if self.interruption.received is not None:  # more may come after this training
             self._stop_interrupted(self.interruption.received, None)
         best = self.state if self.best is None else with_best(self.state, self.best)

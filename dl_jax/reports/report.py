@@ -102,11 +102,15 @@ def write_result(run: Run, summary: Mapping[str, Any], seconds: float) -> dict[s
     record = json.loads((run.directory / "config.json").read_text())
     measured = {**summary, "seconds": round(seconds, 1), "command": portable_command()}
     result = {**record, **measured}
-    write_atomically(run.directory / "result.json", json.dumps(result, indent=2) + "\n")
+    path = run.directory / "result.json"
+    with run.writing(path):
+        write_atomically(path, json.dumps(result, indent=2) + "\n")
     return result
 
 
 def save_figures(run: Run, figures: Figures) -> None:
     """Draw and save figures under their names in the run's directory."""
     for name, draw in figures.items():
-        plots.save(draw(), run.figures / f"{name}.png")
+        figure, path = draw(), run.figures / f"{name}.png"
+        with run.writing(path):
+            plots.save(figure, path)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Array, Float, Integer
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,8 +14,8 @@ from matplotlib.image import AxesImage
 from dl_jax.plots.style import DIVERGING, INK, LABEL_SIZE, SMALL_SIZE, new_figure, style_axes
 
 Points = Float[np.ndarray, "examples 2"]
-Probability = Callable[[Points], Float[np.ndarray, " examples"]]
-Grid = tuple[Points, tuple[float, float, float, float]]
+Probability = Callable[[Points], Float[Array | np.ndarray, " examples"]]
+Grid = tuple[Float[np.ndarray, "pixels 2"], tuple[float, float, float, float]]
 LAST_FRAME_REPEATS = 6  # so that the animation pauses before it repeats
 MARKERS = (("o", "#053061"), ("^", "#67001f"))  # shapes differ as well as colors
 
@@ -42,7 +42,7 @@ def decision_boundary(
     figure = new_figure(5.6, 4.9, title, images=True)
     axes = figure.subplots()
     grid = _grid(points, resolution)
-    shades = _draw(axes, points, labels, grid, probability(grid[0]), resolution)
+    shades = _draw(axes, points, labels, grid, np.asarray(probability(grid[0])), resolution)
     bar = figure.colorbar(shades, ax=axes, fraction=0.046, pad=0.03)
     bar.set_label(meaning, fontsize=LABEL_SIZE, color=INK)
     bar.ax.tick_params(labelsize=SMALL_SIZE)
@@ -74,7 +74,7 @@ def save_boundary_animation(
 
     def show(frame: tuple[str, Probability]) -> Sequence[Axes]:
         axes.clear()
-        _draw(axes, points, labels, grid, frame[1](grid[0]), resolution)
+        _draw(axes, points, labels, grid, np.asarray(frame[1](grid[0])), resolution)
         axes.set_title(frame[0], fontsize=LABEL_SIZE, color=INK, loc="left")
         return [axes]
 
@@ -106,7 +106,7 @@ def _draw(
     resolution: int,
 ) -> AxesImage:
     pixels, extent = grid
-    field = np.asarray(probabilities).reshape(resolution, resolution)
+    field = probabilities.reshape(resolution, resolution)
     shades = axes.imshow(
         field, cmap=DIVERGING, vmin=0, vmax=1, extent=extent, origin="lower", alpha=0.75,
         interpolation="bilinear", aspect="equal",

@@ -28,9 +28,17 @@ class Metrics:
         values: Mapping[str, Float[Array, " batch"]],
         mask: Shaped[Array, " batch"] | None = None,
     ) -> "Metrics":
-        """Sums and counts of per-example values, over the examples whose `mask` is not 0."""
+        """Sums and counts of per-example values, over the examples whose `mask` is not 0.
+
+        Raises:
+            ValueError: the mask has another shape than the values.
+        """
         sums, counts = {}, {}
         for name, value in values.items():
+            if mask is not None and jnp.shape(mask) != value.shape:
+                raise ValueError(
+                    f"mask has shape {jnp.shape(mask)}, expected that of {name}: {value.shape}"
+                )
             counts[name] = jnp.asarray(value.size) if mask is None else (mask != 0).sum()
             # `where`, not a product: 0 * nan would poison the sum.
             sums[name] = (value if mask is None else jnp.where(mask != 0, value, 0)).sum()

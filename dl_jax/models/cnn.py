@@ -59,8 +59,8 @@ def cnn(
     the 3x3 kernels of Simonyan and Zisserman (2014), arXiv:1409.1556.
     """
     described = f"cnn sizes are {input_shape=}, {blocks=}, {widths=}, {num_classes=}"
-    filters = [size for block in blocks for size in block]
-    check_sizes(described, [*input_shape, *filters, *widths, num_classes])
+    convolutions = blocks if isinstance(blocks, Sequence) else [blocks]
+    check_sizes(described, input_shape, *convolutions, widths, (num_classes,))
     if len(input_shape) != 3:
         raise UsageError(f"input_shape is {input_shape}, expected (height, width, channels)")
     height, width, channels = input_shape

@@ -49,7 +49,7 @@ def mlp(
     errors".
     """
     described = f"mlp sizes are {input_shape=}, {widths=}, {num_classes=}"
-    check_sizes(described, [*input_shape, *widths, num_classes])
+    check_sizes(described, input_shape, widths, (num_classes,))
     sizes = [prod(input_shape), *widths, num_classes]
     check_sizes(f"mlp layer sizes are {sizes}", sizes)
     drops = uses_dropout(dropout_rate)

@@ -1,7 +1,7 @@
 """A model: two pure functions."""
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -38,19 +38,18 @@ def uses_dropout(rate: Scalar) -> bool:
     return bool(rate > 0)
 
 
-def check_sizes(described: str, sizes: Iterable[int]) -> None:
+def check_sizes(described: str, *groups: Sequence[int]) -> None:
     """Raise unless all sizes of a network are positive integers that an int32 holds.
 
     Raises:
         UsageError: begins with `described`, which names the sizes and their values.
     """
-    for size in sizes:
-        try:
-            fits = 1 <= operator.index(size) <= MAX_INTEGER
-        except TypeError:
-            fits = False
-        if not fits:
-            raise UsageError(f"{described}, expected positive integers up to {MAX_INTEGER}")
+    try:
+        sizes = [operator.index(size) for group in groups for size in group]
+    except TypeError as error:
+        raise UsageError(f"{described}, expected sequences of integers") from error
+    if not all(1 <= size <= MAX_INTEGER for size in sizes):
+        raise UsageError(f"{described}, expected sizes from 1 to {MAX_INTEGER}")
 
 
 def check_inputs(name: str, inputs: Array, input_shape: Sequence[int]) -> None:

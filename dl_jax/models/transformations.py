@@ -73,13 +73,14 @@ def standardize(
         deviation: standard deviation of each channel, for images scaled to [0, 1].
 
     Raises:
-        UsageError: a deviation is not positive; and, when the function is called, the images are
-            not uint8 or have another number of channels.
+        UsageError: the statistics differ in length, or a deviation is not positive; and, when the
+            function is called, the images are not uint8 or have another number of channels.
     """
-    if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()):
+    finite = np.isfinite(mean).all() and np.isfinite(deviation).all()
+    if mean.shape != deviation.shape or mean.ndim != 1 or not (finite and (deviation > 0).all()):
         raise UsageError(
-            f"mean is {mean} and deviation is {deviation}, expected finite numbers and positive "
-            "deviations"
+            f"mean is {mean} and deviation is {deviation}, expected a finite mean and a positive "
+            "deviation of each channel"
         )
     scale = np.float32(1 / 255) / deviation
     offset = -mean / deviation

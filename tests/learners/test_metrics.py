@@ -50,6 +50,13 @@ def test_masked_last_batch_counts_as_a_smaller_one(filling, dtype):
     np.testing.assert_allclose(both.means()["loss"], VALUES.mean(), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("shape", [(4, 1), (1,)])
+def test_a_mask_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match="mask has shape .* expected that of loss"):
+        Metrics.of({"loss": jnp.ones(4)}, jnp.ones(shape))
+
+
 def test_names_are_kept_apart():
     metrics = Metrics.of({"loss": jnp.ones(4), "accuracy": jnp.array([1.0, 0, 0, 1])})
     assert metrics.means() == {"accuracy": 0.5, "loss": 1.0}

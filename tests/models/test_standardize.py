@@ -52,7 +52,10 @@ def test_images_that_do_not_fit_are_refused(images, said):
         function(images)
 
 
-@pytest.mark.parametrize(("mean", "deviation"), [(0.5, 0.0), (0.5, -1.0), (np.nan, 1.0)])
+@pytest.mark.parametrize(
+    ("mean", "deviation"), [([0.5], [0.0]), ([0.5], [-1.0]), ([np.nan], [1.0]), ([0.5, 0.4], [1.0])]
+)
+@pytest.mark.usefixtures("without_type_checks")
 def test_statistics_out_of_range_are_refused(mean, deviation):
-    with pytest.raises(UsageError, match="expected finite numbers and positive deviations"):
-        standardize(np.full(1, mean, np.float32), np.full(1, deviation, np.float32))
+    with pytest.raises(UsageError, match="expected a finite mean and a positive deviation"):
+        standardize(np.float32(mean), np.float32(deviation))

@@ -222,6 +222,7 @@ class Checkpoints:
 
     def _give_up(self, step: int, error: Exception) -> str:
         """Clean up after a failed save; returns a sentence about it."""
+        self.finish()  # what is still being written is no leftover
         with contextlib.suppress(OSError):
             self._remove_leftovers()
         kept = self.latest

@@ -1,6 +1,7 @@
 """The command line of an experiment: every field an option, every mistake one sentence."""
 
 import os
+import select
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -80,11 +81,15 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _output_is_closed() -> bool:
     """Whether standard output is the broken pipe; what is left to write goes nowhere then."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        output = sys.stdout.fileno()
+    except OSError:  # not a file, as within a notebook
+        return False
+    poll = select.poll()
+    poll.register(output, 0)
+    closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return closed
 
 
 def _first_line(error: Exception) -> str:

@@ -1,18 +1,6 @@
 """Harm done to checkpoints."""
 
-from collections.abc import Callable
 from pathlib import Path
-
-import pytest
-
-
-def reads_damage(test: Callable) -> Callable:
-    """Marks a test that has orbax read damaged files.
-
-    Orbax leaves coroutines behind then, of which Python complains whenever it collects them.
-    """
-    ignore = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    return pytest.mark.usefixtures("leftovers_collected")(ignore(test))
 
 
 def empty_files(checkpoint: Path) -> None:

@@ -1,38 +1,45 @@
 """What a run tells the person who watches it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.console import Console, ConsoleOptions
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 PLAIN_SECONDS = 10.0
+MIN_BAR, MAX_BAR = 10, 40
+"""Width of the bar, which has the room that the numbers leave."""
 
 
 class ProgressReport:
-    """A bar with loss, accuracy, examples a second and time left; plain lines off a terminal."""
+    """A line with step, time left, metrics and speed, and a bar; plain lines off a terminal."""
 
-    def __init__(self, total_steps: int, start_step: int, examples_per_step: int) -> None:
-        self._console = Console()
+    def __init__(
+        self,
+        total_steps: int,
+        start_step: int,
+        examples_per_step: int,
+        console: Console | None = None,
+    ) -> None:
+        self._console = console or Console()
         self._total, self._start, self._examples = total_steps, start_step, examples_per_step
+        self._step, self._parts = start_step, ["compiling"]
         self._began = self._last_line = time.monotonic()
-        self._bar: Progress | None = None
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.description}"),
-                console=self._console,
-            )
-            self._task = self._bar.add_task("compiling", total=total_steps, completed=start_step)
+        self._live = (
+            Live(self, console=self._console, refresh_per_second=4)
+            if self._console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> "ProgressReport":
-        if self._bar is not None:
-            self._bar.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
@@ -41,40 +48,58 @@ class ProgressReport:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """The line, as wide as the terminal; parts that do not fit are left out from the end."""
+        text = f"step {self._step}/{self._total}"
+        for part in self._parts:
+            if len(text) + 2 + len(part) > options.max_width:
+                break
+            text += f"  {part}"
+        line = Table.grid(padding=(0, 2))
+        cells: list[Any] = [Text(text, no_wrap=True)]
+        bar = min(options.max_width - len(text) - 2, MAX_BAR)
+        if bar >= MIN_BAR:
+            cells.append(ProgressBar(total=self._total, completed=self._step, width=bar))
+        line.add_row(*cells)
+        yield line
 
     def trained(self, step: int, row: Mapping[str, Any]) -> None:
         """Show the metrics of the steps up to `step`."""
-        text = f"{_metrics_text(row)}  {self._pace(step)}"
+        left, speed = self._pace(step)
+        metrics = _metrics(row)
+        self._step, self._parts = step, [part for part in (left, *metrics, speed) if part]
         now = time.monotonic()
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step, description=text)
-        elif now - self._last_line >= PLAIN_SECONDS:
+        if self._live is None and now - self._last_line >= PLAIN_SECONDS:
             self._last_line = now
-            self.say(f"step {step}/{self._total}  train {text}")
+            parts = "  ".join(part for part in (*metrics, speed, left) if part)
+            self.say(f"step {step}/{self._total}  train {parts}")
 
     def evaluated(self, step: int, row: Mapping[str, Any]) -> None:
         """Show the metrics of an evaluation."""
         self.say(
             f"step {step}/{self._total}  epoch {row['epoch']:.4g}  {row['split']} "
-            f"{_metrics_text(row)}"
+            + "  ".join(_metrics(row))
         )
 
     def say(self, line: str) -> None:
         """Print one line, above the bar if there is one."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def _pace(self, step: int) -> str:
+    def _pace(self, step: int) -> tuple[str, str]:
+        """Time left and examples a second, since this process began."""
         seconds = time.monotonic() - self._began
         steps = step - self._start
         if steps <= 0 or seconds <= 0:
-            return ""
+            return "", ""
         left = (self._total - step) * seconds / steps
-        return f"{steps * self._examples / seconds:,.0f} examples/s  {_duration(left)} left"
+        return f"{_duration(left)} left", f"{steps * self._examples / seconds:,.0f} examples/s"
 
 
-def _metrics_text(row: Mapping[str, Any]) -> str:
+def _metrics(row: Mapping[str, Any]) -> list[str]:
+    """`loss 0.1234`, with the standard deviation over replicas where there are several."""
     parts = []
     for name, value in row.items():
         if name in ("step", "epoch", "split", "seconds"):
@@ -82,7 +107,7 @@ def _metrics_text(row: Mapping[str, Any]) -> str:
         values = np.asarray([np.nan if v is None else v for v in np.ravel(value)], float)
         spread = f" ± {values.std(ddof=1):.4f}" if values.size > 1 else ""
         parts.append(f"{name} {values.mean():.4f}{spread}")
-    return "  ".join(parts)
+    return parts
 
 
 def _duration(seconds: float) -> str:

@@ -2,8 +2,8 @@
 
 A package imports its modules inside `with checking_shapes("dl_jax.functional"):`. Each function in
 them then compares its arguments and its result with the jaxtyping annotations of its signature: at
-every eager call, and while `jax.jit` traces, so that compiled code pays nothing. Set the environment
-variable `DL_JAX_SHAPE_CHECKS=0` to turn this off.
+every eager call, and while `jax.jit` traces, so that compiled code pays nothing. Set
+`DL_JAX_SHAPE_CHECKS=0` in the environment to turn this off.
 """
 
 import os

@@ -1,60 +1,67 @@
-"""The mathematics: arrays in, arrays out, no parameters held and no state kept."""
+"""The mathematics: arrays in, arrays out, no parameters held and no state kept.
 
-from dl_jax.functional.activations import (
-    Activation,
-    elu,
-    gelu,
-    leaky_relu,
-    log_softmax,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
-from dl_jax.functional.attention import (
-    causal_mask,
-    dot_product_attention,
-    multi_head_attention,
-    padding_mask,
-)
-from dl_jax.functional.augmentation import random_crop, random_horizontal_flip
-from dl_jax.functional.broadcasting import broadcast_shapes, broadcast_tensors, expand_as
-from dl_jax.functional.convolution import conv2d, conv2d_transpose
-from dl_jax.functional.dense import dense, split_linear
-from dl_jax.functional.drop_norm import drop_norm
-from dl_jax.functional.dropout import dropout
-from dl_jax.functional.embedding import embed
-from dl_jax.functional.initializers import (
-    Initializer,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    orthogonal,
-    xavier_normal,
-    xavier_uniform,
-    zeros,
-)
-from dl_jax.functional.losses import (
-    binary_cross_entropy,
-    correct,
-    cross_entropy,
-    huber_loss,
-    l2_loss,
-)
-from dl_jax.functional.normalization import batch_norm, group_norm, layer_norm, rms_norm
-from dl_jax.functional.pooling import avg_pool, global_avg_pool, max_pool
-from dl_jax.functional.positions import rotary_positions, sinusoidal_positions
-from dl_jax.functional.recurrent import (
-    Cell,
-    gru_cell,
-    lstm_cell,
-    reset_rnn_cell,
-    rnn_cell,
-    scan_cell,
-)
-from dl_jax.functional.sampling import multinomial
+Arguments may be arrays of JAX or of NumPy. Their shapes and types are checked against the
+annotations wherever a function is traced: see `dl_jax.shape_checks`.
+"""
+
+from dl_jax.shape_checks import checking_shapes
+
+with checking_shapes("dl_jax.functional"):
+    from dl_jax.functional.accuracy import binary_correct, correct
+    from dl_jax.functional.activations import (
+        Activation,
+        elu,
+        gelu,
+        leaky_relu,
+        log_softmax,
+        relu,
+        sigmoid,
+        silu,
+        softmax,
+        softplus,
+        tanh,
+    )
+    from dl_jax.functional.attention import (
+        causal_mask,
+        dot_product_attention,
+        multi_head_attention,
+        padding_mask,
+    )
+    from dl_jax.functional.augmentation import random_crop, random_horizontal_flip
+    from dl_jax.functional.broadcasting import broadcast_shapes, broadcast_tensors, expand_as
+    from dl_jax.functional.convolution import conv2d, conv2d_transpose
+    from dl_jax.functional.dense import dense, split_linear
+    from dl_jax.functional.drop_norm import drop_norm
+    from dl_jax.functional.dropout import dropout
+    from dl_jax.functional.embedding import embed
+    from dl_jax.functional.initializers import (
+        Initializer,
+        he_normal,
+        he_uniform,
+        lecun_normal,
+        orthogonal,
+        xavier_normal,
+        xavier_uniform,
+        zeros,
+    )
+    from dl_jax.functional.losses import (
+        binary_cross_entropy,
+        cross_entropy,
+        huber_loss,
+        l2_loss,
+    )
+    from dl_jax.functional.normalization import batch_norm, group_norm, layer_norm, rms_norm
+    from dl_jax.functional.pooling import avg_pool, global_avg_pool, max_pool
+    from dl_jax.functional.positions import rotary_positions, sinusoidal_positions
+    from dl_jax.functional.recurrent import (
+        Cell,
+        gru_cell,
+        lstm_cell,
+        reset_rnn_cell,
+        rnn_cell,
+        scan_cell,
+    )
+    from dl_jax.functional.sampling import multinomial
 
 __all__ = [
     "Activation",
@@ -62,6 +69,7 @@ __all__ = [
     "Initializer",
     "avg_pool",
     "batch_norm",
+    "binary_correct",
     "binary_cross_entropy",
     "broadcast_shapes",
     "broadcast_tensors",

@@ -6,32 +6,35 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-Activation: TypeAlias = Callable[[Float[Array, "..."]], Float[Array, "..."]]
+from dl_jax.functional.precision import at_least_float32
+from dl_jax.types import Array
+
+Activation: TypeAlias = Callable[[Float[jax.Array, "..."]], Float[jax.Array, "..."]]
 
 
 @jax.custom_jvp
-def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def relu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     """Rectified linear unit, `max(x, 0)`; its derivative at 0 is 0.
 
     Source: Nair and Hinton (2010), "Rectified linear units improve restricted Boltzmann machines".
     """
-    # A select, not `maximum`: the gradient is then one mask and no half at a tie with zero. And
-    # `<=`, not `>`: NaN stays NaN, and whoever looks for it finds it.
+    # A select, not `maximum`, whose gradient at 0 is one half. And `<=`, not `>`: NaN stays NaN,
+    # so that checks for it find it.
     return jnp.where(x <= 0, jnp.zeros_like(x), x)
 
 
 @relu.defjvp
-def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    # The mask is read off the result, which the next layer keeps anyway. Read off `x`, it would
-    # keep `x` alive until the backward pass, or have it computed again there.
+def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[jax.Array, jax.Array]:
+    # The mask is computed from the result, which the next layer keeps anyway. Computed from `x`, it
+    # would keep `x` in memory until the backward pass, or have it computed again there.
     (tangent,) = tangents
     y = relu(*primals)
-    return y, jnp.where(y > 0, tangent, jnp.zeros_like(tangent))
+    return y, jnp.where(y == 0, jnp.zeros_like(tangent), tangent)
 
 
-def leaky_relu(x: Float[Array, "..."], *, negative_slope: float = 0.01) -> Float[Array, "..."]:
+def leaky_relu(x: Float[Array, "..."], *, negative_slope: float = 0.01) -> Float[jax.Array, "..."]:
     """`x` where positive, `negative_slope * x` elsewhere.
 
     Source: Maas et al. (2013), "Rectifier nonlinearities improve neural network acoustic models".
@@ -39,20 +42,20 @@ def leaky_relu(x: Float[Array, "..."], *, negative_slope: float = 0.01) -> Float
     return jnp.where(x > 0, x, negative_slope * x)
 
 
-def elu(x: Float[Array, "..."], *, alpha: float = 1.0) -> Float[Array, "..."]:
+def elu(x: Float[Array, "..."], *, alpha: float = 1.0) -> Float[jax.Array, "..."]:
     """Exponential linear unit: `x` where positive, `alpha * (exp(x) - 1)` elsewhere.
 
     Source: Clevert et al. (2015), arXiv:1511.07289, equation 15.
     """
-    # Both branches of a select have a derivative: the unused exponential must not overflow.
+    # The derivative of a select is that of both branches: the unused exponential must not overflow.
     return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, jnp.zeros_like(x), x)))
 
 
 @jax.custom_jvp
-def softplus(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def softplus(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     """A smooth ReLU, `log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))`.
 
-    The second form, which is computed, has no exponential that overflows.
+    The second form is the one computed: its exponential does not overflow.
 
     Source: Dugas et al. (2000), "Incorporating second-order functional knowledge for better option
     pricing".
@@ -61,13 +64,13 @@ def softplus(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 @softplus.defjvp
-def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    # The terms have a corner at 0, the sum has none: its slope is the sigmoid everywhere.
+def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[jax.Array, jax.Array]:
+    # Both terms have a kink at 0, their sum has none: its slope is the sigmoid everywhere.
     (x,), (tangent,) = primals, tangents
     return softplus(x), sigmoid(x) * tangent
 
 
-def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def tanh(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     """Hyperbolic tangent, `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`.
 
     Source: LeCun et al. (1998), "Efficient BackProp", section 4.4.
@@ -75,7 +78,7 @@ def tanh(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.tanh(x)
 
 
-def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def sigmoid(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     """Logistic function, `1 / (1 + exp(-x))`.
 
     Source: Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating
@@ -84,38 +87,41 @@ def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return lax.logistic(x)
 
 
-def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def gelu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     """Gaussian error linear unit, `x * Phi(x)` with Phi the standard normal distribution function.
 
     Source: Hendrycks and Gimpel (2016), arXiv:1606.08415, section 2 (the exact form).
     """
-    # `erfc(-z)`, not `1 + erf(z)`: that has no digits left where Phi is small.
+    x = jnp.asarray(x)
+    # `erfc(-z)`, not `1 + erf(z)`, which loses all digits where Phi is small.
     return 0.5 * x * lax.erfc(-x * 0.5**0.5)
 
 
-def silu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def silu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     """Sigmoid linear unit (swish), `x * sigmoid(x)`.
 
     Source: Elfwing et al. (2017), arXiv:1702.03118, equation 1.
     """
-    return x * sigmoid(x)
+    return jnp.asarray(x) * sigmoid(x)
 
 
-def log_softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[Array, "..."]:
-    """`x - log(sum(exp(x)))` along `axis`, computed in float32 at least.
+def log_softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[jax.Array, "..."]:
+    """`x - log(sum(exp(x)))` along `axis`, computed in float32 or wider.
 
-    The maximum is subtracted first, so that no exponential overflows.
+    The maximum is subtracted first, so that the exponential does not overflow.
 
     Source: Bridle (1990), "Probabilistic interpretation of feedforward classification network
     outputs".
     """
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = at_least_float32(x)
+    if x.shape[axis] == 0:  # no classes: nothing to normalize, and no maximum
+        return x
     shifted = x - lax.stop_gradient(x.max(axis, keepdims=True))
     return shifted - jnp.log(jnp.exp(shifted).sum(axis, keepdims=True))
 
 
-def softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[Array, "..."]:
-    """`exp(x) / sum(exp(x))` along `axis`, computed in float32 at least.
+def softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[jax.Array, "..."]:
+    """`exp(x) / sum(exp(x))` along `axis`, computed in float32 or wider.
 
     Source: Bridle (1990), "Probabilistic interpretation of feedforward classification network
     outputs".

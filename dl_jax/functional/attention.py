@@ -1,13 +1,16 @@
-"""Attention, and the masks that say what may be attended to."""
+"""Attention, and masks for it: causal and padding."""
 
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 
 from dl_jax.functional.activations import softmax
 from dl_jax.functional.broadcasting import expand_as
 from dl_jax.functional.positions import rotary_positions
+from dl_jax.functional.precision import accumulation_dtype
+from dl_jax.types import Array, Count
 
 Mask = Bool[Array, "#batch #heads #time #source"]
 
@@ -18,21 +21,22 @@ def dot_product_attention(
     value: Float[Array, "batch source heads value_dim"],
     *,
     mask: Mask | None = None,
-) -> Float[Array, "batch time heads value_dim"]:
-    """`softmax(query key^T / sqrt(head_dim)) value`, head by head.
+) -> Float[jax.Array, "batch time heads value_dim"]:
+    """`softmax(query key^T / sqrt(head_dim)) value` for each head.
 
-    The products are accumulated and the softmax taken in float32. A query that may attend to
-    nothing has the result 0.
+    Products are accumulated and the softmax computed in float32 or wider. A query that may not
+    attend to any key has the output 0.
 
     Args:
-        query: what looks.
-        key: what is looked at.
-        value: what is then taken.
-        mask: true where a query may attend to a key; axes of length 1 stand for all.
+        query: queries.
+        key: keys.
+        value: values, averaged with the attention weights.
+        mask: true where a query may attend to a key; axes of length 1 are broadcast.
 
     Source: Vaswani et al. (2017), arXiv:1706.03762, equation 1.
     """
-    wide = jnp.promote_types(query.dtype, jnp.float32)
+    query, key, value = jnp.asarray(query), jnp.asarray(key), jnp.asarray(value)
+    wide = accumulation_dtype(query.dtype)
     scores = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=wide)
     scores = scores * query.shape[-1] ** -0.5
     if mask is None:
@@ -43,8 +47,8 @@ def dot_product_attention(
         weights = jnp.where(mask, softmax(scores), 0)
     # [B, H, T, S] x [B, S, H, V] -> [B, T, H, V]
     weights = weights.astype(value.dtype)
-    taken = jnp.einsum("bhts,bshv->bthv", weights, value, preferred_element_type=wide)
-    return taken.astype(value.dtype)
+    averages = jnp.einsum("bhts,bshv->bthv", weights, value, preferred_element_type=wide)
+    return averages.astype(value.dtype)
 
 
 def multi_head_attention(
@@ -57,26 +61,27 @@ def multi_head_attention(
     out: Mapping[str, Array],
     mask: Mask | None = None,
     rotary: bool = False,
-) -> Float[Array, "batch time features"]:
-    """Several attentions side by side, each on its own projections of the same sequence.
+) -> Float[jax.Array, "batch time features"]:
+    """Attention with several heads, each on its own projections of the sequence.
 
     The parameters are those of Flax's `MultiHeadDotProductAttention`, and a layer is called as
 
         x = multi_head_attention(x, **params["attention"], mask=mask)
 
     Args:
-        x: the sequence that looks.
-        context: the sequence that is looked at; `x` itself where None (self-attention).
-        query: `kernel` `[features, heads, head_dim]` and, if wanted, `bias` `[heads, head_dim]`.
-        key: likewise, of the context.
-        value: likewise, of the context.
-        out: `kernel` `[heads, head_dim, features]` and, if wanted, `bias` `[features]`.
-        mask: true where a query may attend to a key, as `causal_mask` and `padding_mask` make it.
-        rotary: turn queries and keys by their positions (`rotary_positions`).
+        x: query sequence.
+        context: key and value sequence; `x` itself where None (self-attention).
+        query: `kernel` `[features, heads, head_dim]` and optionally `bias` `[heads, head_dim]`.
+        key: the same for the context.
+        value: the same for the context.
+        out: `kernel` `[heads, head_dim, features]` and optionally `bias` `[features]`.
+        mask: true where a query may attend to a key; see `causal_mask` and `padding_mask`.
+        rotary: apply `rotary_positions`, counted from 0, to queries and keys.
 
     Source: Vaswani et al. (2017), arXiv:1706.03762, section 3.2.2.
     """
-    context = x if context is None else context
+    x = jnp.asarray(x)
+    context = x if context is None else jnp.asarray(context)
     queries = _project("btf,fhd->bthd", x, **query)
     keys = _project("btf,fhd->bthd", context, **key)
     values = _project("btf,fhd->bthd", context, **value)
@@ -87,8 +92,8 @@ def multi_head_attention(
     return _project("bthd,hdf->btf", attended, **out)
 
 
-def causal_mask(length: int) -> Bool[Array, "1 1 {length} {length}"]:
-    """True where a position attends to itself or to one before it.
+def causal_mask(length: Count) -> Bool[jax.Array, "1 1 {length} {length}"]:
+    """True where a position may attend: to itself and to those before it.
 
     Masks are combined with `&`: `causal_mask(8) & padding_mask(lengths, 8)`.
 
@@ -98,13 +103,15 @@ def causal_mask(length: int) -> Bool[Array, "1 1 {length} {length}"]:
 
 
 def padding_mask(
-    lengths: Int[Array, " batch"], max_length: int
-) -> Bool[Array, "batch 1 1 {max_length}"]:
-    """True at the first `lengths[b]` positions of sequence b, which are not padding."""
-    return (jnp.arange(max_length)[None, :] < lengths[:, None])[:, None, None, :]
+    lengths: Integer[Array, " batch"], max_length: Count
+) -> Bool[jax.Array, "batch 1 1 {max_length}"]:
+    """True at the first `lengths[b]` positions of sequence b; the others are padding."""
+    return (jnp.arange(max_length)[None, :] < jnp.asarray(lengths)[:, None])[:, None, None, :]
 
 
-def _project(letters: str, x: Array, kernel: Array, bias: Array | None = None) -> Array:
-    wide = jnp.promote_types(x.dtype, jnp.float32)
-    y = jnp.einsum(letters, x, kernel, preferred_element_type=wide).astype(x.dtype)
+def _project(
+    equation: str, x: jax.Array, kernel: Array, bias: Array | None = None
+) -> Float[jax.Array, "..."]:
+    wide = accumulation_dtype(x.dtype)
+    y = jnp.einsum(equation, x, kernel, preferred_element_type=wide).astype(x.dtype)
     return y if bias is None else y + expand_as(bias, y).astype(y.dtype)

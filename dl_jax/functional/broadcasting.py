@@ -1,23 +1,27 @@
-"""Broadcasting written out: how arrays of different shapes are made to agree."""
+"""Broadcasting written out: how arrays of different shapes are brought to one shape."""
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Shaped
+from jaxtyping import Shaped
+
+from dl_jax.functional.precision import accumulation_dtype
+from dl_jax.types import Array
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The one shape that arrays of these shapes broadcast to.
+    """The shape that arrays of these shapes broadcast to.
 
-    Shapes are aligned at their last axes; an axis that is missing or of length 1 stretches to the
-    length that the others have there.
+    Shapes are aligned at their last axes; an axis that is missing or of length 1 is stretched to
+    the length of the others.
 
     >>> broadcast_shapes((8, 1, 6), (7, 1))
     (8, 7, 6)
 
     Raises:
-        ValueError: two lengths other than 1 meet in one axis.
+        ValueError: two shapes have different lengths in an axis, and neither is 1.
     """
     rank = max((len(shape) for shape in shapes), default=0)
     result = [1] * rank
@@ -35,8 +39,8 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
     return tuple(result)
 
 
-def broadcast_tensors(*arrays: Shaped[Array, "..."]) -> tuple[Shaped[Array, "..."], ...]:
-    """All arrays stretched to the shape that they broadcast to.
+def broadcast_tensors(*arrays: Shaped[Array, "..."]) -> tuple[Shaped[jax.Array, "..."], ...]:
+    """All arrays, stretched to the shape that they broadcast to.
 
     Raises:
         ValueError: as `broadcast_shapes`.
@@ -45,7 +49,7 @@ def broadcast_tensors(*arrays: Shaped[Array, "..."]) -> tuple[Shaped[Array, "...
     return tuple(_stretched(array, shape) for array in arrays)
 
 
-def expand_as(x: Shaped[Array, "..."], like: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+def expand_as(x: Shaped[Array, "..."], like: Shaped[Array, "..."]) -> Shaped[jax.Array, "..."]:
     """`x` stretched to the shape of `like`; its gradient is the sum over the stretched axes.
 
     Raises:
@@ -66,9 +70,10 @@ def expand_as(x: Shaped[Array, "..."], like: Shaped[Array, "..."]) -> Shaped[Arr
     return _stretched(x, shape)
 
 
-def _stretched(x: Array, shape: tuple[int, ...]) -> Array:
-    # The gradient is a sum, which 16 bits would soon leave standing still: it is taken in float32.
+def _stretched(x: Array, shape: tuple[int, ...]) -> jax.Array:
+    # The gradient is a sum, which stops growing early in 16 bits: it is computed in float32.
+    x = jnp.asarray(x)
     floating = jnp.issubdtype(x.dtype, jnp.floating)
-    wide = jnp.promote_types(x.dtype, jnp.float32) if floating else x.dtype
+    wide = accumulation_dtype(x.dtype) if floating else x.dtype
     aligned = x.reshape(*[1] * (len(shape) - x.ndim), *x.shape).astype(wide)
     return lax.broadcast_in_dim(aligned, shape, tuple(range(len(shape)))).astype(x.dtype)

@@ -1,18 +1,18 @@
-"""A convolution as a trilinear form, and its three partial derivatives as one closed family.
+"""A convolution and its two gradients, each with the other two as its derivatives.
 
 For an image `x`, a kernel `w` and an output cotangent `g`, the number `<conv(x, w), g>` is linear
-in each of the three. Leaving one of them out gives three bilinear maps:
+in each of the three: it is a trilinear form. Its partial derivatives are three bilinear maps:
 
     convolve(x, w)          -> g-shaped     the convolution
     input_gradient(g, w)    -> x-shaped     its derivative with respect to x, applied to g
     kernel_gradient(x, g)   -> w-shaped     its derivative with respect to w, applied to g
 
-The derivatives of each are the other two, so the family is closed: reverse-mode derivatives of any
-order stay inside it, every one of them on whatever path is fastest. Mapping is closed too: `vmap`
-over images folds into the batch, and `vmap` over kernels becomes that many calls. The grouped
-convolution that JAX makes of it by default costs, on CPU, ten times as much as the calls.
+The derivatives of each are the other two, so reverse-mode derivatives of any order are made of
+these three maps, each computed on the fastest path. So is `vmap`: over images it folds into the
+batch, and over kernels it becomes one call for each. The grouped convolution that JAX makes of it
+by default costs ten times as much as these calls on CPU.
 
-What is given up is forward mode (`jax.jvp`): see docs/decisions/0001-convolution-family.md.
+The price is forward mode (`jax.jvp`): see docs/decisions/0001-convolution-family.md.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,19 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from dl_jax.functional.precision import accumulation_dtype
 from dl_jax.functional.windows import Size
 
-Image = Float[Array, "batch height width in_channels"]
-Kernel = Float[Array, "kernel_height kernel_width in_per_group out_channels"]
-Output = Float[Array, "batch out_height out_width out_channels"]
-Bilinear = Callable[[Array, Array], Array]
+Image = Float[jax.Array, "batch height width in_channels"]
+Kernel = Float[jax.Array, "kernel_height kernel_width in_per_group out_channels"]
+Output = Float[jax.Array, "batch out_height out_width out_channels"]
+Bilinear = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class ConvSpec(NamedTuple):
-    """All that is static about a convolution: sizes in pixels, `image` and `kernel` unpadded."""
+    """Static properties of a convolution; `image` and `kernel` are sizes in pixels, unpadded."""
 
     image: Size
     kernel: Size
@@ -46,7 +47,7 @@ class ConvSpec(NamedTuple):
 
 
 class ConvOps(NamedTuple):
-    """The three partial derivatives of one trilinear form."""
+    """The three partial derivatives of the trilinear form."""
 
     convolve: Callable[[Image, Kernel], Output]
     input_gradient: Callable[[Output, Kernel], Image]
@@ -54,14 +55,14 @@ class ConvOps(NamedTuple):
 
 
 @cache
-def conv_ops(geometry: ConvSpec) -> ConvOps:
-    """The closed family of one geometry, ready for `grad` of any order and for `vmap`."""
-    base = _direct(geometry)
+def conv_ops(spec: ConvSpec) -> ConvOps:
+    """The three maps of one convolution, with rules for `grad` of any order and for `vmap`."""
+    base = _direct(spec)
     convolve = _with_batching_rule(base.convolve, foldable=True)
     input_gradient = _with_batching_rule(base.input_gradient, foldable=True)
     kernel_gradient = _with_batching_rule(base.kernel_gradient, foldable=False)
 
-    # Of <conv(x, w), g>, each map's cotangent stands in the place that the map left out.
+    # The cotangent of each map stands for the operand of <conv(x, w), g> that the map leaves out.
     closed = ConvOps(
         _differentiable(
             convolve,
@@ -80,7 +81,8 @@ def conv_ops(geometry: ConvSpec) -> ConvOps:
 
 
 def _differentiable(
-    bilinear: Bilinear, cotangents: Callable[[Array, Array, Array], tuple[Array, Array]]
+    bilinear: Bilinear,
+    cotangents: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]],
 ) -> Bilinear:
     """`bilinear`, with the reverse-mode derivative `cotangents(a, b, cotangent)`."""
     function = jax.custom_vjp(bilinear)
@@ -92,14 +94,16 @@ def _differentiable(
 
 
 def _with_batching_rule(bilinear: Bilinear, *, foldable: bool) -> Bilinear:
-    """`bilinear`, with a rule for `vmap`: fold a mapped first operand into the batch, else unroll.
+    """`bilinear`, with a rule for `vmap`: fold a mapped first operand into the batch, or unroll.
 
-    Folding is right where the first operand's batch axis is also the result's (`foldable`).
+    Folding requires that the batch axis of the first operand is that of the result (`foldable`).
     """
     function = custom_vmap(bilinear)
 
     @function.def_vmap
-    def rule(axis_size: int, mapped: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
+    def rule(
+        axis_size: int, mapped: list[bool], a: jax.Array, b: jax.Array
+    ) -> tuple[jax.Array, bool]:
         a_mapped, b_mapped = mapped
         if foldable and a_mapped and not b_mapped:
             folded = function(a.reshape(-1, *a.shape[2:]), b)
@@ -112,69 +116,65 @@ def _with_batching_rule(bilinear: Bilinear, *, foldable: bool) -> Bilinear:
     return function
 
 
-def _direct(geometry: ConvSpec) -> ConvOps:
-    """The three maps computed by XLA's convolution, without rules of ours."""
-    # A linear transpose looks at the type of its zeros alone, and under `shard_map` that says along
-    # which mesh axes they vary.
+def _direct(spec: ConvSpec) -> ConvOps:
+    """The three maps, computed by XLA's convolution or by im2col, without rules of their own."""
+    # `linear_transpose` uses only the type of its zeros; under `shard_map` the type includes the
+    # mesh axes along which they vary, hence `zeros_like`.
 
     def convolve(x: Image, w: Kernel) -> Output:
         return lax.conv_general_dilated(
             x,
             w,
-            window_strides=geometry.stride,
-            padding=geometry.padding,
-            rhs_dilation=geometry.dilation,
+            window_strides=spec.stride,
+            padding=spec.padding,
+            rhs_dilation=spec.dilation,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=geometry.groups,
+            feature_group_count=spec.groups,
         )
 
     def input_gradient(g: Output, w: Kernel) -> Image:
-        channels = w.shape[2] * geometry.groups
-        x = jnp.zeros_like(g, shape=(g.shape[0], *geometry.image, channels))
+        channels = w.shape[2] * spec.groups
+        x = jnp.zeros_like(g, shape=(g.shape[0], *spec.image, channels))
         return jax.linear_transpose(lambda x: convolve(x, w), x)(g)[0]
 
     def kernel_gradient(x: Image, g: Output) -> Kernel:
-        shape = (*geometry.kernel, x.shape[-1] // geometry.groups, g.shape[-1])
+        shape = (*spec.kernel, x.shape[-1] // spec.groups, g.shape[-1])
         w = jnp.zeros_like(x, shape=shape)
         return jax.linear_transpose(lambda w: convolve(x, w), w)(g)[0]
 
-    if geometry.groups > 1:
+    if spec.groups > 1:
         return ConvOps(convolve, input_gradient, kernel_gradient)
     return ConvOps(
-        lambda x, w: (
-            _convolve_im2col(geometry, x, w) if _use_im2col(geometry, x) else convolve(x, w)
-        ),
+        lambda x, w: _convolve_im2col(spec, x, w) if _use_im2col(spec, x) else convolve(x, w),
         input_gradient,
         lambda x, g: (
-            _kernel_gradient_im2col(geometry, x, g)
-            if _use_im2col(geometry, x)
-            else kernel_gradient(x, g)
+            _kernel_gradient_im2col(spec, x, g) if _use_im2col(spec, x) else kernel_gradient(x, g)
         ),
     )
 
 
-# An image of one to three channels (the first layer) gives a convolution routine too little to
-# work on in each pixel. As a matrix product over patches it runs up to seventeen times faster on
-# CPU; for wider images and large kernels the patches cost more than they save.
+# With one to three channels (the first layer) a convolution routine has little work for each pixel.
+# As a matrix product over patches (im2col) it runs up to seventeen times faster on CPU; with more
+# channels or large kernels the patches cost more than they save.
 IM2COL_CHANNELS, IM2COL_PATCH = 3, 75
 
 
-def _use_im2col(geometry: ConvSpec, x: Image) -> bool:
-    channels, patch = x.shape[-1], prod(geometry.kernel) * x.shape[-1]
+def _use_im2col(spec: ConvSpec, x: Image) -> bool:
+    channels, patch = x.shape[-1], prod(spec.kernel) * x.shape[-1]
     on_cpu = jax.default_backend() == "cpu"
     return on_cpu and channels <= IM2COL_CHANNELS and patch <= IM2COL_PATCH
 
 
-def _im2col(geometry: ConvSpec, x: Image) -> Float[Array, "batch out_height out_width patch"]:
-    """What each output pixel sees, in the order of the kernel's first three axes."""
-    x = jnp.pad(x, ((0, 0), *geometry.padding, (0, 0)))
-    taps = geometry.kernel, geometry.dilation
+def _im2col(spec: ConvSpec, x: Image) -> Float[jax.Array, "batch out_height out_width patch"]:
+    """The patch that each output pixel sees, in the order of the kernel's first three axes."""
+    x = jnp.pad(x, ((0, 0), *spec.padding, (0, 0)))
+    taps = spec.kernel, spec.dilation
     reach = [(size - 1) * dilation for size, dilation in zip(*taps, strict=True)]
     height, width = (x.shape[axis + 1] - reach[axis] for axis in (0, 1))
-    rows, columns = (range(0, reach[axis] + 1, geometry.dilation[axis]) for axis in (0, 1))
+    rows, columns = (range(0, reach[axis] + 1, spec.dilation[axis]) for axis in (0, 1))
     return jnp.concatenate(
         [
-            x[:, i : i + height : geometry.stride[0], j : j + width : geometry.stride[1]]
+            x[:, i : i + height : spec.stride[0], j : j + width : spec.stride[1]]
             for i in rows
             for j in columns
         ],
@@ -182,21 +182,21 @@ def _im2col(geometry: ConvSpec, x: Image) -> Float[Array, "batch out_height out_
     )
 
 
-def _convolve_im2col(geometry: ConvSpec, x: Image, w: Kernel) -> Output:
-    patches = _im2col(geometry, x)  # [B, H', W', kh * kw * C]
+def _convolve_im2col(spec: ConvSpec, x: Image, w: Kernel) -> Output:
+    patches = _im2col(spec, x)  # [B, H', W', kh * kw * C]
     product = jnp.matmul(
         patches.reshape(-1, patches.shape[-1]),
         w.reshape(-1, w.shape[-1]),
-        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+        preferred_element_type=accumulation_dtype(x.dtype),
     )
     return product.astype(x.dtype).reshape(*patches.shape[:3], w.shape[-1])
 
 
-def _kernel_gradient_im2col(geometry: ConvSpec, x: Image, g: Output) -> Kernel:
-    patches = _im2col(geometry, x)  # [B, H', W', kh * kw * C]
+def _kernel_gradient_im2col(spec: ConvSpec, x: Image, g: Output) -> Kernel:
+    patches = _im2col(spec, x)  # [B, H', W', kh * kw * C]
     product = jnp.matmul(
         patches.reshape(-1, patches.shape[-1]).T,
         g.reshape(-1, g.shape[-1]),
-        preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
+        preferred_element_type=accumulation_dtype(x.dtype),
     )
-    return product.astype(x.dtype).reshape(*geometry.kernel, x.shape[-1], g.shape[-1])
+    return product.astype(x.dtype).reshape(*spec.kernel, x.shape[-1], g.shape[-1])

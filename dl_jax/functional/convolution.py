@@ -1,14 +1,13 @@
 """Two-dimensional convolution of images, and its transpose."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from dl_jax.functional.broadcasting import expand_as
 from dl_jax.functional.conv_rules import ConvSpec, conv_ops
-from dl_jax.functional.windows import Padding, as_pair, resolve_padding
+from dl_jax.functional.windows import CountOrPair, Padding, as_pair, resolve_padding
+from dl_jax.types import Array, Count
 
 
 def conv2d(
@@ -16,11 +15,11 @@ def conv2d(
     kernel: Float[Array, "kernel_height kernel_width in_per_group out_channels"],
     bias: Float[Array, " out_channels"] | None = None,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: CountOrPair = 1,
     padding: Padding = "SAME",
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-) -> Float[Array, "batch out_height out_width out_channels"]:
+    dilation: CountOrPair = 1,
+    groups: Count = 1,
+) -> Float[jax.Array, "batch out_height out_width out_channels"]:
     """Cross-correlation of images with a bank of kernels.
 
     `y[b, p, q, o] = bias[o] + sum_{i, j, c} x[b, s p + d i, s q + d j, c] kernel[i, j, c, o]`
@@ -33,17 +32,20 @@ def conv2d(
         stride: distance in pixels between outputs.
         padding: `"SAME"`, `"VALID"`, an integer, a pair, or `((top, bottom), (left, right))`.
         dilation: distance in pixels between a kernel's taps.
-        groups: the channels are cut into so many groups, each convolved on its own.
+        groups: the channels are split into this many groups, each convolved separately.
 
     Raises:
-        ValueError: channels, groups or sizes do not fit together.
+        ValueError: channels, groups, sizes or padding do not fit together.
 
-    Derivatives of any order are available in reverse mode; mapping over kernels stays fast. See
-    `dl_jax.functional.conv_rules`.
+    Reverse-mode derivatives of any order are available (no forward mode), and `vmap` over kernels
+    is fast: see `dl_jax.functional.conv_rules`.
 
     Source: LeCun et al. (1989), "Backpropagation applied to handwritten zip code recognition".
     """
+    x, groups = jnp.asarray(x), int(groups)
     in_channels, out_channels = x.shape[-1], kernel.shape[-1]
+    if 0 in kernel.shape:
+        raise ValueError(f"a kernel of shape {kernel.shape} is empty")
     if groups < 1 or out_channels % groups or kernel.shape[2] * groups != in_channels:
         raise ValueError(
             f"a kernel of shape {kernel.shape} in {groups} groups does not fit {in_channels} input "
@@ -60,8 +62,8 @@ def conv2d(
                 f"the kernel reaches over {reach} pixels of {name}, the padded image has "
                 f"{size[axis] + sum(pads[axis])}: use a smaller kernel or more padding"
             )
-    geometry = ConvSpec(size, window, stride, pads, dilation, groups)
-    y = conv_ops(geometry).convolve(*_varying_alike(x, kernel.astype(x.dtype)))
+    spec = ConvSpec(size, window, stride, pads, dilation, groups)
+    y = conv_ops(spec).convolve(*_varying_alike(x, jnp.asarray(kernel, x.dtype)))
     return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
 
 
@@ -70,37 +72,40 @@ def conv2d_transpose(
     kernel: Float[Array, "kernel_height kernel_width kernel_in out_channels"],
     bias: Float[Array, " out_channels"] | None = None,
     *,
-    stride: int | Sequence[int] = 1,
+    stride: CountOrPair = 1,
     padding: Padding = "SAME",
-    dilation: int | Sequence[int] = 1,
-) -> Float[Array, "batch out_height out_width out_channels"]:
-    """The transpose of a convolution: every pixel paints the kernel, the paintings are added up.
+    dilation: CountOrPair = 1,
+) -> Float[jax.Array, "batch out_height out_width out_channels"]:
+    """The transpose of a convolution: every pixel adds a multiple of the kernel to the output.
 
-    It enlarges an image by its stride, as the gradient of a strided convolution with respect to
-    its input does; it is that gradient, of `conv2d` with the kernel turned by 180 degrees and its
-    channels exchanged. With reach `r = (kernel - 1) dilation + 1`, the output has along each axis
+    It enlarges an image by its stride. It is the gradient of `conv2d` with respect to its input,
+    with the kernel rotated by 180 degrees and its channels exchanged. With reach
+    `r = (kernel - 1) dilation + 1`, the output has along each axis
 
         "SAME"       size * stride
         "VALID"      size * stride + max(r - stride, 0)
         (p, q)       (size - 1) * stride + r - p - q
 
     pixels: explicit padding is that of the convolution whose gradient this is, as in PyTorch.
-    Strings and the kernel are those of Flax's `ConvTranspose`.
+    Strings and the kernel's layout are those of Flax's `ConvTranspose`.
 
     Args:
         x: images.
-        kernel: what each pixel paints.
+        kernel: the pattern that each pixel adds.
         bias: added to every pixel of its channel.
-        stride: distance in pixels between paintings.
+        stride: distance in pixels between the patterns of neighbors.
         padding: as for `conv2d`.
         dilation: distance in pixels between a kernel's taps.
 
     Raises:
-        ValueError: the channels do not fit, or padding leaves nothing of the output.
+        ValueError: the channels do not fit, or padding leaves an empty output.
 
     Source: Zeiler et al. (2010), "Deconvolutional networks"; Dumoulin and Visin (2016),
     arXiv:1603.07285, chapter 4.
     """
+    x = jnp.asarray(x)
+    if 0 in kernel.shape:
+        raise ValueError(f"a kernel of shape {kernel.shape} is empty")
     if kernel.shape[2] != x.shape[-1]:
         raise ValueError(
             f"a kernel of shape {kernel.shape} does not fit {x.shape[-1]} input channels: its "
@@ -123,17 +128,17 @@ def conv2d_transpose(
     if min(image) < 1:
         raise ValueError(f"padding {padding} leaves an output of {image} pixels")
     pads = resolve_padding(padding, (image[0], image[1]), window, strides, dilations)
-    geometry = ConvSpec((image[0], image[1]), window, strides, pads, dilations, 1)
-    turned = jnp.flip(kernel.astype(x.dtype), (0, 1)).swapaxes(2, 3)
-    y = conv_ops(geometry).input_gradient(*_varying_alike(x, turned))
+    spec = ConvSpec((image[0], image[1]), window, strides, pads, dilations, 1)
+    rotated = jnp.flip(jnp.asarray(kernel, x.dtype), (0, 1)).swapaxes(2, 3)
+    y = conv_ops(spec).input_gradient(*_varying_alike(x, rotated))
     return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
 
 
-def _varying_alike(x: Array, kernel: Array) -> tuple[Array, Array]:
+def _varying_alike(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Both operands, varying over the same mesh axes.
 
-    Inside `shard_map` a custom derivative must be of the type of its operand: let both vary over
-    the same axes, and JAX sums the gradient of the one that did not.
+    Inside `shard_map` a custom derivative must have the type of its operand. With both varying over
+    the same axes, JAX itself sums the gradient of the one that did not vary.
     """
     if not jax.sharding.get_abstract_mesh().manual_axes:
         return x, kernel

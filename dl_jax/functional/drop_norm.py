@@ -1,12 +1,15 @@
-"""Dropout and normalization in one."""
+"""Dropout followed by normalization of the surviving features."""
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from dl_jax.functional.concrete import check_concrete
 from dl_jax.functional.dropout import keep_mask
 from dl_jax.functional.normalization import layer_norm
-from dl_jax.types import PRNGKey
+from dl_jax.functional.precision import at_least_float32
+from dl_jax.types import Array, PRNGKey, Scalar
 
 
 def drop_norm(
@@ -14,22 +17,22 @@ def drop_norm(
     scale: Float[Array, " features"],
     bias: Float[Array, " features"],
     *,
-    rate: float | Float[Array, ""],
+    rate: Scalar,
     train: bool,
     key: PRNGKey | None = None,
-    epsilon: float = 1e-6,
-) -> Float[Array, "... features"]:
-    """Features dropped at random, the survivors normalized by their own mean and variance.
+    epsilon: Scalar = 1e-6,
+) -> Float[jax.Array, "... features"]:
+    """Features dropped at random; the survivors are normalized by their own mean and variance.
 
     With `m` the mask of the survivors and `n` their number, over the last axis of each example,
 
         mean = sum(m x) / n,   var = sum(m (x - mean)^2) / n
         y = m (scale (x - mean) / sqrt(var + epsilon) + bias)
 
-    What dropout takes away thus changes neither mean nor variance of what stays. In evaluation all
-    survive, and this is `layer_norm`. Nothing is rescaled: in evaluation a layer behind it sums
-    `1 / (1 - rate)` times as many features as in training, and its result has so many times the
-    mean and the variance, unless it is normalized in turn.
+    Dropout then changes neither the mean nor the variance of the survivors. In evaluation all
+    features survive, and this is `layer_norm`. Unlike dropout, it does not rescale: in evaluation
+    the next layer sums `1 / (1 - rate)` times as many features as in training, and its output has
+    `1 / (1 - rate)` times the mean and the variance, unless it is normalized as well.
 
     Args:
         x: activations.
@@ -37,12 +40,12 @@ def drop_norm(
         bias: starts at 0.
         rate: probability of dropping, in [0, 1); it may be traced.
         train: whether anything is dropped.
-        key: consumed here; needed in training alone.
+        key: consumed here; required in training only.
         epsilon: added to the variance.
 
     Raises:
         ValueError: there is no key in training.
-        UsageError: a concrete `rate` lies outside [0, 1).
+        UsageError: a concrete `rate` is outside [0, 1), or `epsilon` is negative.
 
     Source: the idea is the course's; the parts are those of `dropout` and `layer_norm`.
     """
@@ -50,8 +53,10 @@ def drop_norm(
         return layer_norm(x, scale, bias, epsilon=epsilon)
     if key is None:
         raise ValueError("drop_norm needs a random key in training")
+    check_concrete("drop_norm's epsilon", epsilon, low=0)
+    x = jnp.asarray(x)
     keep = keep_mask(key, x.shape, rate)
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = at_least_float32(x)
     survivors = jnp.maximum(keep.sum(-1, keepdims=True), 1)
     mean = jnp.where(keep, wide, 0).sum(-1, keepdims=True) / survivors
     centered = jnp.where(keep, wide - mean, 0)

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
-from dl_jax.errors import check_range
-from dl_jax.types import PRNGKey
+from dl_jax.functional.concrete import check_concrete
+from dl_jax.types import Array, PRNGKey, Scalar
 
 
-def dropout(
-    x: Float[Array, "..."], rate: float | Float[Array, ""], *, key: PRNGKey
-) -> Float[Array, "..."]:
-    """Each element zeroed with probability `rate`, the others scaled by `1 / (1 - rate)`.
+def dropout(x: Float[Array, "..."], rate: Scalar, *, key: PRNGKey) -> Float[jax.Array, "..."]:
+    """Set each element to zero with probability `rate`, and scale the others by `1 / (1 - rate)`.
 
     Args:
         x: activations of any shape.
@@ -21,27 +19,25 @@ def dropout(
         key: consumed here.
 
     Raises:
-        UsageError: a concrete `rate` lies outside [0, 1).
+        UsageError: a concrete `rate` is outside [0, 1).
 
     Source: Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
-    overfitting", in the inverted form that leaves evaluation untouched.
+    overfitting", in the inverted form, which does nothing in evaluation.
     """
+    x = jnp.asarray(x)
     keep = keep_mask(key, x.shape, rate)
     scale = (1 / (1 - jnp.asarray(rate, jnp.float32))).astype(x.dtype)
     return jnp.where(keep, x * scale, jnp.zeros_like(x))
 
 
-def keep_mask(
-    key: PRNGKey, shape: Sequence[int], rate: float | Float[Array, ""]
-) -> Bool[Array, "..."]:
-    """Whether each element survives, which it does with probability `1 - rate`.
+def keep_mask(key: PRNGKey, shape: Sequence[int], rate: Scalar) -> Bool[jax.Array, "..."]:
+    """True with probability `1 - rate`, independently for each element: those that survive.
 
     Raises:
-        UsageError: a concrete `rate` lies outside [0, 1).
+        UsageError: a concrete `rate` is outside [0, 1).
     """
-    if isinstance(rate, (int, float)):
-        check_range("dropout rate", rate, low=0, high=1, exclusive_high=True)
-    # Comparing 16 random bits is twice as fast as drawing floats; the rate is met to 2^-16.
+    check_concrete("dropout rate", rate, low=0, high=1, exclusive_high=True)
+    # Comparing 16 random bits is twice as fast as drawing floats; the rate is exact to 2^-16.
     bits = jax.random.bits(key, shape, jnp.uint16)
     threshold = jnp.asarray(jnp.round(jnp.asarray(rate, jnp.float32) * 65536), jnp.uint32)
     return bits.astype(jnp.uint32) >= threshold

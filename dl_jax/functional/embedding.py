@@ -1,20 +1,25 @@
 """Vectors looked up by index."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Integer
+
+from dl_jax.functional.indexing import without_wraparound
+from dl_jax.functional.precision import at_least_float32
+from dl_jax.types import Array
 
 
 def embed(
-    indices: Int[Array, "..."], embedding: Float[Array, "vocabulary features"]
-) -> Float[Array, "... features"]:
-    """Row `embedding[i]` for each index `i`; NaN where an index lies outside the vocabulary.
+    indices: Integer[Array, "..."], embedding: Float[Array, "vocabulary features"]
+) -> Float[jax.Array, "... features"]:
+    """Row `embedding[i]` for each index `i`; NaN where an index is outside the vocabulary.
 
-    A traced program cannot raise an error: rows of NaN are what makes a wrong index be noticed.
+    Compiled code cannot raise an error: a row of NaN makes a wrong index visible in the loss.
 
     Source: Bengio et al. (2003), "A neural probabilistic language model", section 2.
     """
-    known = jnp.where(indices < 0, embedding.shape[0], indices)  # -1 is not the last row
-    # The gradient of a row is a sum over its uses, which 16 bits would soon leave standing still.
-    wide = embedding.astype(jnp.promote_types(embedding.dtype, jnp.float32))
+    embedding, known = jnp.asarray(embedding), without_wraparound(indices, embedding.shape[0])
+    # The gradient of a row is a sum over its uses, which stops growing early in 16 bits.
+    wide = at_least_float32(embedding)
     rows = jnp.take(wide, known, axis=0, mode="fill", fill_value=jnp.nan)
     return rows.astype(embedding.dtype)

@@ -6,29 +6,33 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from dl_jax.types import PRNGKey
 
-Initializer: TypeAlias = Callable[[PRNGKey, Sequence[int]], Float[Array, "..."]]
+Initializer: TypeAlias = Callable[[PRNGKey, Sequence[int]], Float[jax.Array, "..."]]
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """Inputs that feed one output and outputs that one input feeds, `(fan_in, fan_out)`.
+    """Number of inputs of one output and of outputs of one input, `(fan_in, fan_out)`.
 
     A dense kernel is `[in, out]`, a convolution's `[height, width, in, out]`: its receptive field
     multiplies both.
 
     >>> fans((3, 3, 16, 32))
     (144, 288)
+
+    Raises:
+        ValueError: the shape has fewer than two axes, or an axis of length 0.
     """
-    if len(shape) < 2:
-        raise ValueError(f"fans need a kernel of two axes or more, got shape {tuple(shape)}")
+    shape = tuple(int(length) for length in shape)
+    if len(shape) < 2 or 0 in shape:
+        raise ValueError(f"a kernel needs two axes or more, none of length 0, got shape {shape}")
     receptive_field = prod(shape[:-2])
     return receptive_field * shape[-2], receptive_field * shape[-1]
 
 
-def xavier_uniform(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
+def xavier_uniform(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
     """Uniform in `±sqrt(6 / (fan_in + fan_out))`.
 
     Source: Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward
@@ -38,7 +42,7 @@ def xavier_uniform(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
     return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
-def xavier_normal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
+def xavier_normal(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
     """Normal with variance `2 / (fan_in + fan_out)`.
 
     Source: Glorot and Bengio (2010), "Understanding the difficulty of training deep feedforward
@@ -47,7 +51,7 @@ def xavier_normal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
     return jax.random.normal(key, shape) * (2 / sum(fans(shape))) ** 0.5
 
 
-def he_uniform(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
+def he_uniform(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
     """Uniform in `±sqrt(6 / fan_in)`: the variance of `he_normal`.
 
     Source: He et al. (2015), arXiv:1502.01852, equation 10.
@@ -56,7 +60,7 @@ def he_uniform(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
     return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
-def he_normal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
+def he_normal(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
     """Normal with variance `2 / fan_in`, which keeps the variance through ReLU layers.
 
     Source: He et al. (2015), arXiv:1502.01852, equation 10.
@@ -64,7 +68,7 @@ def he_normal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
     return jax.random.normal(key, shape) * (2 / fans(shape)[0]) ** 0.5
 
 
-def lecun_normal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
+def lecun_normal(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
     """Normal with variance `1 / fan_in`.
 
     Source: LeCun et al. (1998), "Efficient BackProp", section 4.6.
@@ -72,23 +76,23 @@ def lecun_normal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
     return jax.random.normal(key, shape) * (1 / fans(shape)[0]) ** 0.5
 
 
-def orthogonal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
+def orthogonal(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
     """A random matrix with orthonormal columns, or rows where they are fewer.
 
-    A kernel of more than two axes is the matrix of its last axis against all others. The columns of
-    a normal matrix are made orthonormal one after the other (Gram and Schmidt, each projection
-    twice, for the sake of rounding): no direction is preferred, so the result is uniform.
+    A kernel of more than two axes is a matrix `[all others, last axis]`. The columns of a normal
+    matrix are made orthonormal one after the other (Gram-Schmidt, with each projection done twice
+    against rounding errors), so the result is uniform over all such matrices.
 
     Source: Saxe et al. (2013), arXiv:1312.6120, section 3; Giraud et al. (2005), "The loss of
     orthogonality in the Gram-Schmidt orthogonalization process", for the second projection.
     """
-    fans(shape)  # the error for shapes without two axes
+    fans(shape)  # raises where the shape is no kernel's
     rows, columns = prod(shape[:-1]), shape[-1]
     normal = jax.random.normal(key, (max(rows, columns), min(rows, columns)))
 
-    # Not `jnp.linalg.qr`: mapped over runs, several calls of it on the CPU can wait for each other
-    # for ever (jax 0.10.2 on two cores).
-    def add_column(j: Array, q: Array) -> Array:
+    # Not `jnp.linalg.qr`: under `vmap`, several calls of it on the CPU can deadlock (jax 0.10.2 on
+    # two cores).
+    def add_column(j: jax.Array, q: jax.Array) -> jax.Array:
         a = normal[:, j]
         for _ in range(2):
             a = a - q @ (q.T @ a)
@@ -98,7 +102,7 @@ def orthogonal(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
     return (q if rows >= columns else q.T).reshape(shape)
 
 
-def zeros(key: PRNGKey, shape: Sequence[int]) -> Float[Array, "..."]:
-    """All zeros, the usual start of a bias; the key is not used."""
+def zeros(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
+    """All zeros, the usual initial bias; the key is not used."""
     del key
     return jnp.zeros(shape)

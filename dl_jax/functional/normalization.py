@@ -1,20 +1,25 @@
-"""Normalization: features brought to mean 0 and variance 1, then scaled and shifted.
+"""Normalization: features are normalized to mean 0 and variance 1, then scaled and shifted.
 
-What differs is the set of elements that share a mean and a variance:
+The layers differ in the elements that share a mean and a variance:
 
     batch_norm    all examples (and pixels) of one channel
     layer_norm    all features of one example
     group_norm    a group of channels, and all pixels, of one example
-    rms_norm      all features of one example, the mean left where it is
+    rms_norm      all features of one example; the mean is not subtracted
 
-Statistics are taken in float32 whatever the type of the input.
+Statistics are computed in float32 or wider for every type of input.
 """
 
+from math import prod
+
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from dl_jax.types import State
+from dl_jax.functional.concrete import check_concrete
+from dl_jax.functional.precision import at_least_float32
+from dl_jax.types import Array, Count, Scalar, State
 
 
 def batch_norm(
@@ -25,14 +30,14 @@ def batch_norm(
     var: Float[Array, " channels"],
     *,
     train: bool,
-    momentum: float | Float[Array, ""] = 0.9,
-    epsilon: float = 1e-5,
-) -> tuple[Float[Array, "batch *pixels channels"], State]:
+    momentum: Scalar = 0.9,
+    epsilon: Scalar = 1e-5,
+) -> tuple[Float[jax.Array, "batch *pixels channels"], State]:
     """`scale * (x - mean) / sqrt(var + epsilon) + bias`, channel by channel.
 
     In training, mean and variance are those of the batch, over examples and pixels, and the running
-    statistics move toward them, `running = momentum * running + (1 - momentum) * batch`; in
-    evaluation the running ones are used and returned as they are. A layer is called as
+    statistics are updated, `running = momentum * running + (1 - momentum) * batch`; in evaluation
+    the running statistics are used and returned unchanged. A layer is called as
 
         x, statistics = batch_norm(x, **params["norm1"], **state["norm1"], train=train)
 
@@ -41,18 +46,24 @@ def batch_norm(
         scale: starts at 1.
         bias: starts at 0.
         mean: running mean, starts at 0.
-        var: running variance, starts at 1. The batch's is the biased one (divided by n), in both
-            its roles.
-        train: whether the statistics are the batch's.
-        momentum: share of the running statistics that stays at each step.
+        var: running variance, starts at 1. The variance of the batch is the biased one (divided by
+            n), both for the output and for the running variance.
+        train: whether to use the statistics of the batch.
+        momentum: share of the running statistics that is kept at each step, in [0, 1].
         epsilon: added to the variance.
 
     Returns:
-        The output, in the type of `x`, and the running statistics `{"mean": ..., "var": ...}`.
+        The output, in the type of `x`, and the running statistics `{"mean": ..., "var": ...}`,
+        which an empty batch does not change.
+
+    Raises:
+        UsageError: a concrete `momentum` is outside [0, 1], or `epsilon` is negative.
 
     Source: Ioffe and Szegedy (2015), arXiv:1502.03167, algorithm 1.
     """
-    if train:
+    check_concrete("batch_norm's momentum", momentum, low=0, high=1)
+    x, mean, var = jnp.asarray(x), jnp.asarray(mean), jnp.asarray(var)
+    if train and x.size > 0:
         axes = tuple(range(x.ndim - 1))
         batch_mean, batch_var = _moments(x, axes)
         y = _affine(_normalized(x, batch_mean, batch_var, epsilon), scale, bias)
@@ -71,12 +82,16 @@ def layer_norm(
     scale: Float[Array, " features"] | None = None,
     bias: Float[Array, " features"] | None = None,
     *,
-    epsilon: float = 1e-6,
-) -> Float[Array, "... features"]:
+    epsilon: Scalar = 1e-6,
+) -> Float[jax.Array, "... features"]:
     """`scale * (x - mean) / sqrt(var + epsilon) + bias`, over the last axis of each example.
+
+    Raises:
+        UsageError: a concrete `epsilon` is negative.
 
     Source: Ba et al. (2016), arXiv:1607.06450, equation 4.
     """
+    x = jnp.asarray(x)
     return _affine(_normalized(x, *_moments(x, (-1,)), epsilon), scale, bias).astype(x.dtype)
 
 
@@ -85,20 +100,23 @@ def group_norm(
     scale: Float[Array, " channels"] | None = None,
     bias: Float[Array, " channels"] | None = None,
     *,
-    groups: int = 32,
-    epsilon: float = 1e-6,
-) -> Float[Array, "batch *pixels channels"]:
+    groups: Count = 32,
+    epsilon: Scalar = 1e-6,
+) -> Float[jax.Array, "batch *pixels channels"]:
     """Each group of channels normalized over its channels and all pixels of one example.
 
     Raises:
-        ValueError: the channels cannot be cut into so many groups.
+        ValueError: the channels cannot be split into this many groups.
+        UsageError: a concrete `epsilon` is negative.
 
     Source: Wu and He (2018), arXiv:1803.08494, equation 7.
     """
+    x = jnp.asarray(x)
     channels = x.shape[-1]
     if groups < 1 or channels % groups:
-        raise ValueError(f"{channels} channels cannot be cut into {groups} equal groups")
-    grouped = x.reshape(x.shape[0], -1, groups, channels // groups)  # [B, P, G, C / G]
+        raise ValueError(f"{channels} channels cannot be split into {groups} equal groups")
+    pixels = prod(x.shape[1:-1])
+    grouped = x.reshape(x.shape[0], pixels, groups, channels // groups)  # [B, P, G, C / G]
     normalized = _normalized(grouped, *_moments(grouped, (1, 3)), epsilon)
     return _affine(normalized.reshape(x.shape), scale, bias).astype(x.dtype)
 
@@ -107,38 +125,44 @@ def rms_norm(
     x: Float[Array, "... features"],
     scale: Float[Array, " features"] | None = None,
     *,
-    epsilon: float = 1e-6,
-) -> Float[Array, "... features"]:
+    epsilon: Scalar = 1e-6,
+) -> Float[jax.Array, "... features"]:
     """`scale * x / sqrt(mean(x^2) + epsilon)` over the last axis.
+
+    Raises:
+        UsageError: a concrete `epsilon` is negative.
 
     Source: Zhang and Sennrich (2019), arXiv:1910.07467, equation 4.
     """
-    wide = _wide(x)
+    x = jnp.asarray(x)
+    wide = at_least_float32(x)
     square = (wide**2).mean(-1, keepdims=True)
-    return _affine(wide * lax.rsqrt(square + epsilon), scale, None).astype(x.dtype)
+    y = _affine(wide * _inverse_root(square, epsilon), scale, None)
+    return y.astype(x.dtype)
 
 
-def _wide(x: Array) -> Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Mean and biased variance over `axes`, which stay as axes of length 1."""
-    x = _wide(x)
+def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance over `axes`, which are kept with length 1."""
+    x = at_least_float32(x)
     mean = x.mean(axes, keepdims=True)
-    # Not mean(x^2) - mean(x)^2: that loses all digits where the mean is large.
+    # Not mean(x^2) - mean(x)^2, which loses all digits where the mean is large.
     return mean, ((x - mean) ** 2).mean(axes, keepdims=True)
 
 
-def _normalized(x: Array, mean: Array, var: Array, epsilon: float) -> Array:
-    return (_wide(x) - mean) * lax.rsqrt(var + epsilon)
+def _normalized(x: jax.Array, mean: jax.Array, var: jax.Array, epsilon: Scalar) -> jax.Array:
+    return (at_least_float32(x) - mean) * _inverse_root(var, epsilon)
 
 
-def _affine(x: Array, scale: Array | None, bias: Array | None) -> Array:
+def _inverse_root(square: jax.Array, epsilon: Scalar) -> jax.Array:
+    check_concrete("epsilon", epsilon, low=0)
+    return lax.rsqrt(square + epsilon)
+
+
+def _affine(x: jax.Array, scale: Array | None, bias: Array | None) -> jax.Array:
     x = x if scale is None else x * _along(scale, x)
     return x if bias is None else x + _along(bias, x)
 
 
-def _along(vector: Array, x: Array) -> Array:
-    """A vector of channels with axes of length 1 in front, as many as `x` has."""
-    return vector.reshape(*[1] * (x.ndim - 1), -1)
+def _along(vector: Array, x: jax.Array) -> jax.Array:
+    """A vector of channels, with leading axes of length 1 up to the rank of `x`."""
+    return jnp.reshape(vector, (*[1] * (x.ndim - 1), vector.size))

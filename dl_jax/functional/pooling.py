@@ -4,24 +4,26 @@ from collections.abc import Callable
 from functools import reduce
 from math import prod
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from dl_jax.functional.windows import Padding, as_pair, resolve_padding
+from dl_jax.functional.precision import accumulation_dtype, at_least_float32
+from dl_jax.functional.windows import CountOrPair, Padding, Size, as_pair, resolve_padding
+from dl_jax.types import Array
 
-# A window is taken apart into its few positions, each a strided slice of the whole image. Built of
-# slices, the gradient is slices too: on CPU nine times faster than that of `lax.reduce_window`,
-# and as fast elsewhere.
+# Each position within a window is one strided slice of the whole image, and the gradient is made of
+# slices too: on CPU nine times faster than that of `lax.reduce_window`, and as fast elsewhere.
 
 
 def _positions(
-    x: Float[Array, "batch height width channels"],
-    window: tuple[int, int],
-    stride: tuple[int, int],
+    x: Float[jax.Array, "batch height width channels"],
+    window: Size,
+    stride: Size,
     padding: Padding,
     fill: float,
-) -> list[Float[Array, "batch out_height out_width channels"]]:
-    """Slice `(i, j)` holds the element in row i and column j of every window."""
+) -> list[Float[jax.Array, "batch out_height out_width channels"]]:
+    """Slice `(i, j)` has the element in row i and column j of every window."""
     height, width = x.shape[1:3]
     pads = resolve_padding(padding, (height, width), window, stride)
     if any(pad for pair in pads for pad in pair):
@@ -37,8 +39,8 @@ def _positions(
         for axis in (0, 1)
     ):
         raise ValueError(
-            f"with padding {pads} a window of {window} at stride {stride} sees padding alone, "
-            f"none of the image of {(height, width)}"
+            f"with padding {pads} a window of {window} at stride {stride} contains only "
+            f"padding, no pixel of the image of {(height, width)}"
         )
     return [
         x[
@@ -52,13 +54,13 @@ def _positions(
 
 
 def _reduce_windows(
-    combine: Callable[[Array, Array], Array],
-    x: Array,
-    window: int | tuple[int, int],
-    stride: int | tuple[int, int] | None,
+    combine: Callable[[jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+    window: CountOrPair,
+    stride: CountOrPair | None,
     padding: Padding,
     fill: float,
-) -> Array:
+) -> jax.Array:
     window = as_pair("window", window)
     stride = window if stride is None else as_pair("stride", stride)
     return reduce(combine, _positions(x, window, stride, padding, fill))
@@ -66,14 +68,14 @@ def _reduce_windows(
 
 def max_pool(
     x: Float[Array, "batch height width channels"],
-    window: int | tuple[int, int] = 2,
+    window: CountOrPair = 2,
     *,
-    stride: int | tuple[int, int] | None = None,
+    stride: CountOrPair | None = None,
     padding: Padding = "VALID",
-) -> Float[Array, "batch out_height out_width channels"]:
+) -> Float[jax.Array, "batch out_height out_width channels"]:
     """The maximum of each window, `y[b, p, q, c] = max_{i, j} x[b, s p + i, s q + j, c]`.
 
-    Padding never wins. The gradient goes to the first of equal maxima in a window.
+    Padding is never the maximum. The gradient goes to the first of equal maxima in a window.
 
     Args:
         x: images.
@@ -82,42 +84,43 @@ def max_pool(
         padding: as for `conv2d`.
 
     Raises:
-        ValueError: a window does not fit the padded image, or sees padding alone.
+        ValueError: a window does not fit the padded image, or contains only padding.
 
     Source: Riesenhuber and Poggio (1999), "Hierarchical models of object recognition in cortex".
     """
-    return _reduce_windows(_first_maximum, x, window, stride, padding, -jnp.inf)
+    return _reduce_windows(_first_maximum, jnp.asarray(x), window, stride, padding, -jnp.inf)
 
 
 def avg_pool(
     x: Float[Array, "batch height width channels"],
-    window: int | tuple[int, int] = 2,
+    window: CountOrPair = 2,
     *,
-    stride: int | tuple[int, int] | None = None,
+    stride: CountOrPair | None = None,
     padding: Padding = "VALID",
-) -> Float[Array, "batch out_height out_width channels"]:
+) -> Float[jax.Array, "batch out_height out_width channels"]:
     """The mean of each window, `y[b, p, q, c] = mean_{i, j} x[b, s p + i, s q + j, c]`.
 
-    Padding counts as zeros; the sum is taken in float32. Arguments and errors are those of
-    `max_pool`.
+    Padding counts as zeros. The sum is computed in float32 or wider. Arguments and errors are those
+    of `max_pool`.
 
     Source: LeCun et al. (1990), "Handwritten digit recognition with a back-propagation network".
     """
-    area = prod(as_pair("window", window))
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (_reduce_windows(jnp.add, wide, window, stride, padding, 0.0) / area).astype(x.dtype)
+    x, area = jnp.asarray(x), prod(as_pair("window", window))
+    total = _reduce_windows(jnp.add, at_least_float32(x), window, stride, padding, 0.0)
+    return (total / area).astype(x.dtype)
 
 
 def global_avg_pool(
     x: Float[Array, "batch height width channels"],
-) -> Float[Array, "batch channels"]:
-    """The mean over all pixels of each channel, taken in float32.
+) -> Float[jax.Array, "batch channels"]:
+    """The mean over all pixels of each channel, computed in float32 or wider.
 
     Source: Lin et al. (2013), arXiv:1312.4400, section 3.2.
     """
-    return x.mean((1, 2), dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
+    x = jnp.asarray(x)
+    return x.mean((1, 2), dtype=accumulation_dtype(x.dtype)).astype(x.dtype)
 
 
-def _first_maximum(a: Array, b: Array) -> Array:
-    """The larger of two, NaN if one is; the gradient goes to `a` where they are equal."""
+def _first_maximum(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The larger of two, NaN if one is NaN; the gradient goes to `a` where they are equal."""
     return jnp.where((a >= b) | jnp.isnan(a), a, b)

@@ -1,0 +1,42 @@
+"""Values that no type says: a rate in [0, 1), checked wherever it is known.
+
+While `jax.jit` or `jax.vmap` traces, an argument may be a tracer, which has no value yet; a number
+from Python or NumPy, or an array that is no tracer, is concrete and can be checked.
+"""
+
+from typing import Any
+
+from jax.core import Tracer
+
+from dl_jax.errors import check_range
+from dl_jax.types import Scalar
+
+
+def is_concrete(value: Any) -> bool:
+    """Whether `value` is known while the program is traced."""
+    return not isinstance(value, Tracer)
+
+
+def check_concrete(
+    field: str,
+    value: Scalar,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    exclusive_low: bool = False,
+    exclusive_high: bool = False,
+) -> None:
+    """Raise unless a concrete `value` lies between the bounds; a tracer passes.
+
+    Raises:
+        UsageError: names the field, the value and the interval that is accepted.
+    """
+    if is_concrete(value):
+        check_range(
+            field,
+            float(value),
+            low=low,
+            high=high,
+            exclusive_low=exclusive_low,
+            exclusive_high=exclusive_high,
+        )

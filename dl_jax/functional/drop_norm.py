@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from dl_jax.functional.concrete import check_concrete
+from dl_jax.concrete import check_concrete
 from dl_jax.functional.dropout import keep_mask
 from dl_jax.functional.normalization import layer_norm
 from dl_jax.functional.precision import at_least_float32

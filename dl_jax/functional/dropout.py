@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-from dl_jax.functional.concrete import check_concrete
+from dl_jax.concrete import check_concrete
 from dl_jax.types import Array, PRNGKey, Scalar
 
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Integer, Real, Shaped
 
+from dl_jax.concrete import check_concrete, is_concrete
 from dl_jax.functional.activations import log_softmax, softplus
-from dl_jax.functional.concrete import check_concrete, is_concrete
 from dl_jax.functional.indexing import without_wraparound
 from dl_jax.functional.precision import at_least_float32
 from dl_jax.types import Array, Scalar

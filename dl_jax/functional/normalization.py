@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from dl_jax.functional.concrete import check_concrete
+from dl_jax.concrete import check_concrete
 from dl_jax.functional.precision import at_least_float32
 from dl_jax.types import Array, Count, Scalar, State
 

@@ -6,7 +6,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float, Int
 
-from dl_jax.functional.concrete import is_concrete
+from dl_jax.concrete import is_concrete
 from dl_jax.types import Array, Count, PRNGKey
 
 

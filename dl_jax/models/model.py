@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
-from dl_jax.errors import MAX_INTEGER, UsageError, check_range
+from dl_jax.concrete import check_concrete, is_concrete
+from dl_jax.errors import MAX_INTEGER, UsageError
 from dl_jax.types import Array, Params, PRNGKey, Scalar, State
 
 Output: TypeAlias = Any
@@ -32,10 +32,8 @@ def uses_dropout(rate: Scalar) -> bool:
     Raises:
         UsageError: a concrete rate lies outside [0, 1).
     """
-    if isinstance(rate, Tracer):
-        return True
-    check_range("dropout_rate", float(rate), low=0, high=1, exclusive_high=True)
-    return bool(rate > 0)
+    check_concrete("dropout_rate", rate, low=0, high=1, exclusive_high=True)
+    return not is_concrete(rate) or bool(rate > 0)
 
 
 def check_sizes(described: str, *groups: Sequence[int]) -> None:
@@ -61,7 +59,7 @@ def check_inputs(name: str, inputs: Array, input_shape: Sequence[int]) -> None:
     if not jnp.issubdtype(inputs.dtype, jnp.floating):
         raise UsageError(
             f"{name} got inputs of type {inputs.dtype}, expected floats: preprocessing is missing, "
-            "as in with_preprocessing(model, standardize(mean, deviation))"
+            "as in with_preprocessing(model, standardize(mean, std))"
         )
     if inputs.shape[1:] != tuple(input_shape):
         expected = ", ".join(["batch", *map(str, input_shape)])

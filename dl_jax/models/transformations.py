@@ -16,7 +16,7 @@ def with_preprocessing(model: Model, preprocess: Callable[[Array], Array]) -> Mo
     """`model` applied to `preprocess(inputs)`.
 
     Images are stored as uint8 and models take floats:
-    `with_preprocessing(cnn(...), standardize(mean, deviation))`.
+    `with_preprocessing(cnn(...), standardize(mean, std))`.
     """
 
     def apply(
@@ -62,28 +62,28 @@ def with_compute_dtype(model: Model, dtype: DTypeLike) -> Model:
 
 
 def standardize(
-    mean: Float[np.ndarray, " channels"], deviation: Float[np.ndarray, " channels"]
+    mean: Float[np.ndarray, " channels"], std: Float[np.ndarray, " channels"]
 ) -> Callable[[UInt8[Array, "... channels"]], Float[jax.Array, "... channels"]]:
-    """The function `(images / 255 - mean) / deviation`, channel by channel, in float32.
+    """The function `(images / 255 - mean) / std`, channel by channel, in float32.
 
     It takes uint8 images alone: floats would be divided by 255 a second time.
 
     Args:
         mean: of each channel, for images scaled to [0, 1].
-        deviation: standard deviation of each channel, for images scaled to [0, 1].
+        std: standard deviation of each channel, for images scaled to [0, 1].
 
     Raises:
-        UsageError: the statistics differ in length, or a deviation is not positive; and, when the
+        UsageError: the statistics differ in length, or a std is not positive; and, when the
             function is called, the images are not uint8 or have another number of channels.
     """
-    finite = np.isfinite(mean).all() and np.isfinite(deviation).all()
-    if mean.shape != deviation.shape or mean.ndim != 1 or not (finite and (deviation > 0).all()):
+    finite = np.isfinite(mean).all() and np.isfinite(std).all()
+    if mean.shape != std.shape or mean.ndim != 1 or not (finite and (std > 0).all()):
         raise UsageError(
-            f"mean is {mean} and deviation is {deviation}, expected a finite mean and a positive "
-            "deviation of each channel"
+            f"mean is {mean} and std is {std}, expected a finite mean and a positive "
+            "std of each channel"
         )
-    scale = np.float32(1 / 255) / deviation
-    offset = -mean / deviation
+    scale = np.float32(1 / 255) / std
+    offset = -mean / std
 
     def function(images: Shaped[Array, "... channels"]) -> Float[jax.Array, "... channels"]:
         if images.dtype != jnp.uint8 or images.shape[-1:] != mean.shape:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dl_jax.optim.ranges import check_concrete
+from dl_jax.concrete import check_concrete
 from dl_jax.optim.rules import (
     B1,
     B2,

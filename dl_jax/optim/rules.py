@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dl_jax.optim.ranges import check_concrete
+from dl_jax.concrete import check_concrete
+from dl_jax.functional.precision import at_least_float32
 from dl_jax.types import Array, Scalar, Tree
 
 MOMENTUM = 0.9
@@ -65,7 +66,7 @@ def root_mean_square(decay: Scalar = MOMENTUM, epsilon: Scalar = EPSILON) -> Upd
     def direction(g: Tree, square: Tree, _t: Array) -> tuple[Tree, Tree]:
         square = _next_state(lambda g, s: decay * s + (1 - decay) * _squared(g), g, square)
         return map_gradients(
-            lambda g, s: _wide(g) / jnp.sqrt(_wide(s) + epsilon), g, square
+            lambda g, s: at_least_float32(g) / jnp.sqrt(at_least_float32(s) + epsilon), g, square
         ), square
 
     return UpdateRule(_real_zeros, direction)
@@ -86,7 +87,10 @@ def adaptive_moments(
         square = _next_state(lambda g, s: b2 * s + (1 - b2) * _squared(g), g, moments.square)
         of_mean, of_square = 1 - b1**t, 1 - b2**t
         update = map_gradients(
-            lambda _, m, s: (_wide(m) / of_mean) / (jnp.sqrt(_wide(s) / of_square) + epsilon),
+            lambda _, m, s: (
+                (at_least_float32(m) / of_mean)
+                / (jnp.sqrt(at_least_float32(s) / of_square) + epsilon)
+            ),
             g,
             mean,
             square,
@@ -119,11 +123,6 @@ def _next_state(function: Callable[..., Any], gradients: Tree, state: Tree) -> T
 def _squared(g: Array) -> Array:
     """|g|^2, which is real for complex gradients too."""
     return jnp.real(g) ** 2 + jnp.imag(g) ** 2 if jnp.iscomplexobj(g) else g**2
-
-
-def _wide(x: Array) -> Array:
-    """`x` in float32 at least."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _zeros(params: Tree) -> Tree:

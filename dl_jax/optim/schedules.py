@@ -6,8 +6,8 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from dl_jax.concrete import check_concrete
 from dl_jax.errors import MAX_INTEGER, UsageError, check_integer
-from dl_jax.optim.ranges import check_concrete
 from dl_jax.types import Scalar
 
 Step: TypeAlias = int | Int[Array, ""]

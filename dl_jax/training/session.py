@@ -218,8 +218,8 @@ class Session:
         failure = self._wait_until_saved()
         if failure:
             raise RunError(
-                f"training ended at step {self.step}, but {failure}: see to that, then resume with: "
-                f"{self.run.resume_command}"
+                f"training ended at step {self.step}, but {failure}: see to that, then resume "
+                f"with: {self.run.resume_command}"
             )
         if self.interruption.received is not None:  # more may come after this training
             self._stop_interrupted(self.interruption.received, None)

@@ -6,9 +6,10 @@ from Python or NumPy, or an array that is no tracer, is concrete and can be chec
 
 from typing import Any
 
+import numpy as np
 from jax.core import Tracer
 
-from dl_jax.errors import check_range
+from dl_jax.errors import UsageError, check_range
 from dl_jax.types import Scalar
 
 
@@ -21,22 +22,25 @@ def check_concrete(
     field: str,
     value: Scalar,
     *,
-    low: float | None = None,
-    high: float | None = None,
+    low: float,
+    high: float = float("inf"),
     exclusive_low: bool = False,
     exclusive_high: bool = False,
 ) -> None:
-    """Raise unless a concrete `value` lies between the bounds; a tracer passes.
+    """Raise unless a concrete `value` is one finite number between the bounds; a tracer passes.
 
     Raises:
-        UsageError: names the field, the value and the interval that is accepted.
+        UsageError: names the field, the value and what is accepted.
     """
-    if is_concrete(value):
-        check_range(
-            field,
-            float(value),
-            low=low,
-            high=high,
-            exclusive_low=exclusive_low,
-            exclusive_high=exclusive_high,
-        )
+    if not is_concrete(value):
+        return
+    if np.shape(value) != ():
+        raise UsageError(f"{field} has shape {np.shape(value)}, expected one number")
+    check_range(
+        field,
+        float(value),
+        low=low,
+        high=high,
+        exclusive_low=exclusive_low,
+        exclusive_high=exclusive_high or high == float("inf"),
+    )

@@ -26,8 +26,8 @@ def test_is_that_of_scikit_learn():
 
 
 def test_black_and_white():
-    mean, deviation = np.array([0.5], np.float32), np.array([0.25], np.float32)
-    values = standardize(mean, deviation)(jnp.array([[[[0], [255]]]], jnp.uint8))
+    mean, std = np.array([0.5], np.float32), np.array([0.25], np.float32)
+    values = standardize(mean, std)(jnp.array([[[[0], [255]]]], jnp.uint8))
     np.testing.assert_allclose(values.ravel(), [-2, 2], rtol=1e-6)
 
 
@@ -53,9 +53,9 @@ def test_images_that_do_not_fit_are_refused(images, said):
 
 
 @pytest.mark.parametrize(
-    ("mean", "deviation"), [([0.5], [0.0]), ([0.5], [-1.0]), ([np.nan], [1.0]), ([0.5, 0.4], [1.0])]
+    ("mean", "std"), [([0.5], [0.0]), ([0.5], [-1.0]), ([np.nan], [1.0]), ([0.5, 0.4], [1.0])]
 )
 @pytest.mark.usefixtures("without_type_checks")
-def test_statistics_out_of_range_are_refused(mean, deviation):
-    with pytest.raises(UsageError, match="expected a finite mean and a positive deviation"):
-        standardize(np.float32(mean), np.float32(deviation))
+def test_statistics_out_of_range_are_refused(mean, std):
+    with pytest.raises(UsageError, match="expected a finite mean and a positive std"):
+        standardize(np.float32(mean), np.float32(std))

@@ -30,10 +30,10 @@ def probe():
 
 def test_preprocessing_is_applied_before_the_model():
     inner = mlp((4, 3, 2), (5,), 3)
-    deviation = np.array([0.3, 0.2], np.float32)
-    outer = with_preprocessing(inner, standardize(np.array([0.5, 0.4], np.float32), deviation))
+    std = np.array([0.3, 0.2], np.float32)
+    outer = with_preprocessing(inner, standardize(np.array([0.5, 0.4], np.float32), std))
     params, state = outer.init(jax.random.key(0))
-    expected = (PIXELS / 255 - np.array([0.5, 0.4])) / deviation
+    expected = (PIXELS / 255 - np.array([0.5, 0.4])) / std
     np.testing.assert_allclose(
         outer.apply(params, state, jnp.asarray(PIXELS), train=False)[0],
         inner.apply(params, state, jnp.asarray(expected, jnp.float32), train=False)[0],

@@ -72,7 +72,7 @@ class Dataset:
         return len(next(iter(self.arrays.values())))
 
     @property
-    def resident(self) -> bool:
+    def fits_on_device(self) -> bool:
         """Whether the whole set is small enough to be held on the device."""
         return sum(array.nbytes for array in self.arrays.values()) <= RESIDENT_BYTES
 
@@ -86,7 +86,7 @@ class Dataset:
         Small sets are copied; rows of large ones are read when they are indexed.
         """
         arrays = {
-            name: array[indices] if self.resident else LazyRows(array, indices)
+            name: array[indices] if self.fits_on_device else LazyRows(array, indices)
             for name, array in self.arrays.items()
         }
         return replace(self, split=split or self.split, arrays=arrays)

@@ -71,7 +71,7 @@ class Session:
             learner,
             self.train,
             order,
-            on_device={"auto": self.train.resident, "always": True}.get(
+            on_device={"auto": self.train.fits_on_device, "always": True}.get(
                 config.dataset_on_device, False
             ),
             compiled_loop={"auto": None, "compiled": True}.get(config.loop, False),

@@ -1,4 +1,4 @@
-"""The command that started this process, and the one that goes on with its run."""
+"""The command that started this process, and the one that resumes its run."""
 
 import shlex
 import sys
@@ -8,12 +8,12 @@ PLACES = ("--out", "--name", "--data-dir")
 
 
 def portable_command() -> str:
-    """The present command without the places that mean something on this machine alone."""
+    """The present command without paths, which mean something on this machine alone."""
     return shlex.join(["python", *_without(sys.orig_argv[1:], PLACES)])
 
 
 def resume_command(directory: Path) -> str:
-    """The command that goes on with the run in `directory`: the present one with `--resume`."""
+    """The command that resumes the run in `directory`: the present one with `--resume`."""
     arguments = _without(sys.orig_argv[1:], ("--out", "--name"))
     where = ["--out", str(directory.parent), "--name", directory.name]
     return shlex.join([sys.executable or "python", *arguments, *where, "--resume"])

@@ -1,4 +1,4 @@
-"""Where a run took place: versions, devices, commit."""
+"""The environment of a run: versions, devices, commit."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "nump
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, devices, processor and git commit, as they stand in `config.json`."""
+    """Versions, devices, processor and git commit, for `config.json`."""
     return {
         "dl_jax": dl_jax.__version__,
         "python": platform.python_version(),
@@ -29,24 +29,24 @@ def describe_environment() -> dict[str, Any]:
 
 
 def describe_devices() -> str:
-    """The backend and its devices in one line; on CPU one device uses all cores."""
+    """The backend and its devices in one line; a CPU is one device with all its cores."""
     devices = jax.devices()
     return f"{jax.default_backend()}: {len(devices)} x {devices[0].device_kind}"
 
 
 def require_backend(required: str | None) -> None:
-    """Nothing if the backend is the one required, or none is.
+    """Raise unless the backend is the required one, or none is required.
 
     Raises:
         UsageError: JAX runs on another backend.
     """
     try:
         present = jax.default_backend()
-    except Exception as error:  # JAX was told to use a platform that it does not find
+    except Exception as error:  # $JAX_PLATFORMS names a platform that JAX does not find
         asked = os.environ.get("JAX_PLATFORMS")
         raise UsageError(
-            f"JAX finds no device on the platforms JAX_PLATFORMS={asked!r} that it was told to "
-            "use: correct or unset that variable, or install JAX for them"
+            f"JAX finds no device for JAX_PLATFORMS={asked!r}: correct or unset that variable, or "
+            "install JAX for that platform"
         ) from error
     names = {"gpu": ("gpu", "cuda", "rocm")}.get(required or "", (required,))
     if required is not None and present not in names:
@@ -60,7 +60,7 @@ def require_backend(required: str | None) -> None:
 
 
 def processor_name() -> str:
-    """Model name of the CPU, with `amx_bf16` or its absence, which decides bfloat16's speed."""
+    """Model name of the CPU, and whether it has `amx_bf16`, which decides bfloat16's speed."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -71,7 +71,7 @@ def processor_name() -> str:
 
 
 def _git_commit() -> str | None:
-    """Commit of the working tree, marked `-dirty` where it has changes; None outside of git."""
+    """Commit of the working tree, with `-dirty` if it has changes; None outside of git."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -15,7 +15,7 @@ import pytest
 from jaxtyping import Array, Float, jaxtyped
 
 from dl_jax.errors import RunError, UsageError
-from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.runs import Run, RunOptions, launch, open_run
 from dl_jax.runs.checkpoints import Checkpoints
 from dl_jax.shape_checks import checked
 from dl_jax.training import fit
@@ -252,6 +252,30 @@ def test_a_run_with_another_configuration(monkeypatch, capsys, tmp_path: Path):
     code, said = run_script(monkeypatch, capsys, *common)
     assert code == 2
     assert "already exists: choose another --name, or add --resume" in said
+
+
+def test_a_run_can_be_lengthened_and_run_at_another_speed(monkeypatch, capsys, tmp_path: Path):
+    """With a constant learning rate it becomes the longer run; with a schedule it is refused."""
+    monkeypatch.setattr(quickstart, "report_classification", lambda *_: None)
+    common = ("--out", str(tmp_path), "--evaluate-every", "3", "--schedule")
+    longer = ("--steps", "6", "--loop", "python", "--evaluation-batch-size", "50")
+    for arguments in (
+        ("constant", "--name", "whole", "--steps", "6"),
+        ("constant", "--name", "longer", "--steps", "3"),
+        ("constant", "--name", "longer", *longer, "--resume"),
+    ):
+        assert run_script(monkeypatch, capsys, *common, *arguments) == (0, "")
+    rows = {name: Run(tmp_path / name).history() for name in ("whole", "longer")}
+    for row in (*rows["whole"], *rows["longer"]):
+        del row["seconds"], row["split"]
+    assert rows["longer"][-1]["step"] == 6
+    for name, value in rows["whole"][-1].items():  # sums over other batches are rounded otherwise
+        np.testing.assert_allclose(rows["longer"][-1][name], value, rtol=1e-6)
+    code, said = run_script(
+        monkeypatch, capsys, *common, "cosine", "--name", "longer", *longer, "--resume"
+    )
+    assert code == 2
+    assert "another configuration: optimizer.schedule (was 'constant', now 'cosine')" in said
 
 
 def test_checkpoints_that_are_all_damaged(tmp_path: Path):

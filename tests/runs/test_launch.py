@@ -256,7 +256,7 @@ def test_a_run_with_another_configuration(monkeypatch, capsys, tmp_path: Path):
 
 def test_a_run_can_be_lengthened_and_run_at_another_speed(monkeypatch, capsys, tmp_path: Path):
     """With a constant learning rate it becomes the longer run; with a schedule it is refused."""
-    monkeypatch.setattr(quickstart, "report_classification", lambda *_: None)
+    monkeypatch.setattr(quickstart, "report_classification", lambda *_, **__: None)
     common = ("--out", str(tmp_path), "--evaluate-every", "3", "--schedule")
     longer = ("--steps", "6", "--loop", "python", "--evaluation-batch-size", "50")
     for arguments in (

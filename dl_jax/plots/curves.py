@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dl_jax.plots.style import BLUE, FAINT, GREEN, SMALL_SIZE, VERMILLION, new_figure, style_axes
+from dl_jax.types import NOT_METRICS
 
 # Line styles differ too, for prints in gray.
 STYLES = {
@@ -17,7 +18,6 @@ STYLES = {
     "validation": {"color": VERMILLION, "linestyle": "--", "marker": "s"},
     "test": {"color": GREEN, "linestyle": ":", "marker": "D"},
 }
-NOT_METRICS = ("step", "epoch", "split", "seconds")
 
 Row = Mapping[str, Any]
 

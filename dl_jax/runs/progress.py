@@ -12,6 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dl_jax.types import NOT_METRICS
+
 PLAIN_SECONDS = 10.0
 MIN_BAR, MAX_BAR = 10, 40
 """Width of the bar, which has the room that the numbers leave."""
@@ -102,7 +104,7 @@ def _metrics(row: Mapping[str, Any]) -> list[str]:
     """`loss 0.1234`, with the standard deviation over replicas where there are several."""
     parts = []
     for name, value in row.items():
-        if name in ("step", "epoch", "split", "seconds"):
+        if name in NOT_METRICS:
             continue
         values = np.asarray([np.nan if v is None else v for v in np.ravel(value)], float)
         spread = f" ± {values.std(ddof=1):.4f}" if values.size > 1 else ""

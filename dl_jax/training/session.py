@@ -118,7 +118,7 @@ class Session:
             run.clear_results()
         self.history = run.history(up_to_step=self.step)
         return [
-            *(f"{line}; going on from that of step {self.step}" for line in restored.damaged),
+            *(f"{line}; resuming from that of step {self.step}" for line in restored.damaged),
             f"resumed {run.directory} at step {self.step} of {self.total}",
         ]
 
@@ -201,7 +201,7 @@ class Session:
             self._stop_nonfinite("parameters are", np.where(finite, -1, self.step))
         failure = self.checkpoints.save(self.step, Saved(self.state, self.best))
         if failure:
-            self.progress.say(f"warning: {failure}; the run goes on")
+            self.progress.say(f"warning: {failure}; the run continues")
 
     def stop_if_asked(self) -> None:
         """Save and end the run if a signal came."""
@@ -261,7 +261,7 @@ class Session:
         at = f"at step {self.step}"
         saved = f"saved {at}" if failure is None else f"not saved {at}: {failure}"
         raise Interrupted(
-            f"stopped by {received.name}, {saved}; go on with: {self.run.resume_command}",
+            f"stopped by {received.name}, {saved}; resume with: {self.run.resume_command}",
             EXIT_CODES[received],
         )
 

@@ -122,7 +122,9 @@ def main(config: Config) -> None:
         with tempfile.TemporaryDirectory() as folder:
             frames = list(watch(learner, data, config, Run(Path(folder), whole=run)))
         shown = [(title, partial(probability, state)) for title, state in frames]
-        plots.save_boundary_animation(run.figures / "decision_boundary.gif", points, labels, shown)
+        path = run.figures / "decision_boundary.gif"
+        with run.writing(path):
+            plots.save_boundary_animation(path, points, labels, shown)
 
 
 def watch(learner, data, config: Config, run: Run) -> Iterator[tuple[str, TrainState]]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from dl_jax.huge_pages import restart_with_huge_pages
 from dl_jax.runs.launch import parse
 
 SCRIPTS = {
@@ -119,24 +118,3 @@ def test_help_explains_every_field():
     assert "trained side by side in one compiled program" in " ".join(
         result.stdout.replace("│", " ").split()
     )
-
-
-def test_a_script_is_started_once_more_with_huge_pages(monkeypatch: pytest.MonkeyPatch):
-    started = []
-    monkeypatch.setattr("os.execv", lambda *call: started.append(call))
-    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.36"))
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    command = ["python", "-X", "dev", "-m", "experiments.quickstart", "--seeds", "2"]
-    monkeypatch.setattr("sys.orig_argv", command)
-    restart_with_huge_pages("experiments")
-    restart_with_huge_pages("experiments")  # what was started does not start itself again
-    assert started == [(sys.executable, [sys.executable, *command[1:]])]
-    assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
-
-
-def test_importing_an_experiment_restarts_nothing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("restarted"))
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    for command in (["python", "-m", "pytest"], ["python", "script.py"], ["python", "-m"]):
-        monkeypatch.setattr("sys.orig_argv", command)
-        restart_with_huge_pages("experiments")

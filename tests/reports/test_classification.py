@@ -15,8 +15,7 @@ from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_hyperparameters, over_seeds, supervised
 from dl_jax.models import from_linen, mlp, with_preprocessing
 from dl_jax.reports import report_classification
-from dl_jax.runs import open_run
-from dl_jax.runs import RunOptions
+from dl_jax.runs import RunOptions, open_run
 from dl_jax.training import fit
 from experiments.quickstart import Config
 from tests.training.tiny import NORMALIZE, tiny_config, tiny_data

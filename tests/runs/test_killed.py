@@ -116,7 +116,7 @@ def test_killed_twenty_times_in_a_row(tmp_path: Path):
 
 
 def test_stopped_politely(tmp_path: Path, undisturbed: Path):
-    """SIGTERM saves and exits with 75, Ctrl-C with 130; the command they print goes on."""
+    """SIGTERM saves and exits with 75, Ctrl-C with 130; the command they print resumes."""
     process, before = start(tmp_path, SHORT), 0
     for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
         wait_for_a_row(process, tmp_path, before)
@@ -125,7 +125,7 @@ def test_stopped_politely(tmp_path: Path, undisturbed: Path):
         assert process.returncode == code, errors
         assert f"stopped by {signal.Signals(number).name}, saved at step" in errors
         assert "Traceback" not in errors
-        command = shlex.split(errors.split("go on with: ")[1].strip())
+        command = shlex.split(errors.split("resume with: ")[1].strip())
         assert command[0] == sys.executable
         before = rows(tmp_path)
         environment = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}

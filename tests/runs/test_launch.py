@@ -211,7 +211,7 @@ def test_a_run_that_fails_has_exit_code_1(monkeypatch, capsys, tmp_path: Path):
 
 
 def test_a_run_whose_checkpoints_are_damaged(monkeypatch, capsys, tmp_path: Path):
-    """From the command line: the newest damaged goes on from the one before; all damaged, 1."""
+    """From the command line: one damaged resumes from the one before; all damaged is exit 1."""
     common = ("--out", str(tmp_path), "--name", "mine", "--steps", "6", "--evaluate-every", "3")
     assert run_script(monkeypatch, capsys, *common) == (0, "")
     steps = tmp_path / "mine" / "checkpoints"
@@ -314,4 +314,4 @@ def test_a_failed_checkpoint_is_a_warning_and_the_run_goes_on(
     assert fitted.state.step == 24
     said = capsys.readouterr().out
     assert "warning: the checkpoint of step 12 could not be saved" in said
-    assert "that of step 8 is kept; the run goes on" in said
+    assert "that of step 8 is kept; the run continues" in said

@@ -136,7 +136,7 @@ def test_a_signal_while_evaluating_is_saved_too(tmp_path: Path, monkeypatch: pyt
         patch.setattr(
             importlib.import_module("dl_jax.training.session"), "make_evaluate", signalling
         )
-        with pytest.raises(Interrupted, match="stopped by SIGTERM, saved at step 4; go on") as end:
+        with pytest.raises(Interrupted, match="stopped by SIGTERM, saved at step 4; resume") as end:
             fit(tiny_learner(), data, config, run)
     assert end.value.exit_code == 75
     assert latest(run) == 4
@@ -202,7 +202,7 @@ def test_nothing_is_done_or_logged_twice(tmp_path: Path, monkeypatch, step: int)
     monkeypatch.setattr(module, "make_train_chunk", signalling)
     run = tiny_run(tmp_path)
     config = tiny_config(log_every=1, evaluate_every=4)
-    with pytest.raises(Interrupted, match=f"saved at step {step}; go on"):
+    with pytest.raises(Interrupted, match=f"saved at step {step}; resume"):
         fit(tiny_learner(), tiny_data(), config, run)
     assert latest(run) == step
     rows = [(row["step"], row["split"]) for row in run.history()]

@@ -62,5 +62,5 @@ def test_a_split_layer_is_a_dense_layer_with_a_block_diagonal_kernel():
 
 
 def test_features_that_cannot_be_split():
-    with pytest.raises(ValueError, match="10 features cannot be cut into parts of 4"):
+    with pytest.raises(ValueError, match="10 features cannot be split into parts of 4"):
         split_linear(jnp.ones((2, 10)), jnp.ones((4, 2)))

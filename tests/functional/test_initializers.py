@@ -86,5 +86,5 @@ def test_zeros():
 
 @pytest.mark.parametrize("shape", [(), (3,)])
 def test_a_bias_has_no_fans(shape):
-    with pytest.raises(ValueError, match="fans need a kernel of two axes or more"):
+    with pytest.raises(ValueError, match="a kernel needs two axes or more"):
         fans(shape)

@@ -57,7 +57,7 @@ def test_group_norm_is_that_of_flax(shape, groups):
 
 
 def test_channels_that_cannot_be_grouped():
-    with pytest.raises(ValueError, match="4 channels cannot be cut into 3 equal groups"):
+    with pytest.raises(ValueError, match="4 channels cannot be split into 3 equal groups"):
         group_norm(jnp.ones((2, 4)), groups=3)
 
 

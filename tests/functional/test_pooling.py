@@ -178,9 +178,9 @@ def test_means_are_taken_in_float32():
         ((4, 4), 2, {"stride": 0}, "stride is 0"),
         ((4, 4), 2, {"padding": "full"}, "padding is 'full'"),
         ((4, 4), 2, {"padding": -1}, "padding is -1"),
-        ((4, 4), 2, {"padding": 2}, "sees padding alone"),
-        ((4, 5), 2, {"padding": ((0, 2), (0, 0))}, "sees padding alone"),
-        ((4, 5), (1, 3), {"padding": ((0, 0), (0, 4)), "stride": 1}, "sees padding alone"),
+        ((4, 4), 2, {"padding": 2}, "contains only padding"),
+        ((4, 5), 2, {"padding": ((0, 2), (0, 0))}, "contains only padding"),
+        ((4, 5), (1, 3), {"padding": ((0, 0), (0, 4)), "stride": 1}, "contains only padding"),
     ],
 )
 def test_what_does_not_fit_is_named(ours, reference, size, window, options, said):

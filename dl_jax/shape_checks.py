@@ -43,14 +43,32 @@ def explain(error: TypeCheckError) -> str:
     letters = {"f": "float", "i": "int", "u": "uint", "bf": "bfloat"}
     actual = re.sub(r"\((jax|numpy)\)", "", " ".join(types[1].split()))
     actual = re.sub(r"\b(bf|f|i|u)(\d+)\[", lambda m: f"{letters[m[1]]}{m[2]}[", actual)
-    # Float[jaxlib._jax.Array, '*batch'] | Float[numpy.ndarray, '*batch'] -> float[*batch]
-    plain = re.sub(r"<class '(.*?\]?)'>", r"\1", " ".join(types[2].split()))
-    plain = re.sub(r"(\w+)\[[\w.]+, '(.*?)'\]", lambda m: f"{m[1].lower()}[{m[2]}]", plain)
-    options = [re.sub(r"^([a-z_]+\.)+", "", option) for option in plain.split(" | ")]
-    expected = " or ".join(dict.fromkeys(options))
+    expected = _plain(re.sub(r"<class '(.*?\]?)'>", r"\1", " ".join(types[2].split())))
     named = re.findall(r"^(\w+)=(.+)$", text, re.MULTILINE)
     sizes = ", ".join(f"{name}={size}" for name, size in named if name in expected)
     return (
         f"{function[1].rpartition('.')[2]}: {argument[1] if argument else 'the result'} is "
         f"{actual}, expected {expected}{f' with {sizes}' if sizes else ''}"
     )
+
+
+def _plain(annotation: str) -> str:
+    """A type in few words: `float[*batch] or None` for a union over arrays of JAX and NumPy."""
+    parts: list[str] = []  # without brackets in them, `<0>` stands for the first of these
+
+    def reduced(match: re.Match[str]) -> str:
+        name, inside = match.groups()
+        if name in ("Union", "Optional"):
+            return inside.replace(", ", " | ") + (" | None" if name == "Optional" else "")
+        shape = re.search("'(.*)'", inside)
+        parts.append(f"{name.lower()}[{shape[1]}]" if shape else f"{name}[{inside}]")
+        return f"<{parts.index(parts[-1])}>"
+
+    annotation = re.sub(r"\b(?:\w+\.)+(?=\w)", "", annotation.replace("NoneType", "None"))
+    replaced = 1
+    while replaced:
+        annotation, replaced = re.subn(r"(\w*)\[([^\[\]]*)\]", reduced, annotation)
+    plain = " or ".join(dict.fromkeys(annotation.split(" | ")))
+    for i, part in reversed(list(enumerate(parts))):  # a later part may contain earlier ones
+        plain = plain.replace(f"<{i}>", part)
+    return plain

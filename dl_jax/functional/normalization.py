@@ -165,4 +165,4 @@ def _affine(x: jax.Array, scale: Array | None, bias: Array | None) -> jax.Array:
 
 def _along(vector: Array, x: jax.Array) -> jax.Array:
     """A vector of channels, with leading axes of length 1 up to the rank of `x`."""
-    return jnp.reshape(vector, (*[1] * (x.ndim - 1), vector.size))
+    return jnp.asarray(vector).reshape((*[1] * (x.ndim - 1), vector.size))

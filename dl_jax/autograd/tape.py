@@ -122,8 +122,10 @@ class Tensor:
     def __pow__(self, exponent: Value) -> "Tensor":
         a, b = self, _tensor(exponent, self)
         x, n = a.value, b.value
-        z = x**n
-        return _result(z, (a, lambda g: g * n * x ** (n - 1)), (b, lambda g: g * z * np.log(x)))
+        # 0 times infinity is 0 here: in the slope of x^0 for x, and in that of 0^n for n.
+        z, base = x**n, np.where((x == 0) & (n >= 0), 1, x)
+        to_a: Pullback = lambda g: g * n * x ** np.where(n == 0, 1, n - 1)  # noqa: E731
+        return _result(z, (a, to_a), (b, lambda g: g * z * np.log(base)))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -183,8 +185,8 @@ class Tensor:
         return _result(y, (self, lambda g: g * (1 - y**2)))
 
     def sigmoid(self) -> "Tensor":
-        """`1 / (1 + exp(-x))`, by way of tanh, which does not overflow."""
-        y = 0.5 * (1 + np.tanh(0.5 * self.value))
+        """`1 / (1 + exp(-x))`, by its logarithm: it neither overflows nor loses small values."""
+        y = np.exp(-np.logaddexp(0, -self.value))
         return _result(y, (self, lambda g: g * y * (1 - y)))
 
     # Along axes.
@@ -251,7 +253,7 @@ def _unbroadcast(pullback: Pullback, source: Tensor) -> Pullback:
     """`pullback`, followed by the sum over the axes along which its source was stretched."""
 
     def back(g: Array) -> Array:
-        g = pullback(g)
+        g = np.asarray(pullback(g), source.value.dtype)
         if g.shape == source.shape:
             return g
         g = g.sum(tuple(range(g.ndim - source.value.ndim)))

@@ -362,3 +362,28 @@ def test_an_mlp_is_trained():
     with no_grad():
         accuracy = ((predict().value > 0.5) == labels).mean()
     assert accuracy >= 0.98
+
+
+@pytest.mark.parametrize(("base", "exponent"), [(0.0, 0.0), (0.0, 2.0), (0.0, 1.0), (3.0, 0.0)])
+def test_slopes_of_powers_at_zero_are_those_of_torch(base: float, exponent: float):
+    torch = pytest.importorskip("torch")
+    x, n = (Tensor(value, requires_grad=True) for value in (base, exponent))
+    (x**n).backward()
+    a, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (base, exponent))
+    (a**b).backward()
+    assert (x.grad, n.grad) == (a.grad.item(), b.grad.item())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_of_very_negative_numbers_keeps_its_digits(dtype):
+    x = np.array([-20.0, -40.0, -80.0, 0.0, 40.0], dtype)
+    actual = Tensor(x).sigmoid().value
+    assert actual.dtype == dtype
+    expected = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    np.testing.assert_allclose(actual, expected.astype(dtype), rtol=8 * np.finfo(dtype).eps)
+
+
+def test_a_gradient_has_the_type_of_its_leaf():
+    x = Tensor(np.ones(3, np.float32), requires_grad=True)
+    (x * np.float64(2) * Tensor(np.ones(3))).sum().backward()
+    assert x.grad.dtype == np.float32

@@ -1,4 +1,4 @@
-"""Activations: each multiplies the cotangent by its slope, element by element.
+"""Activations: the backward pass multiplies the cotangent by the slope, elementwise.
 
 Only the softmax family mixes elements: its Jacobian is a matrix along one axis.
 """
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array
 
 from dl_jax.backprop.op import Op
+from dl_jax.types import Array
 
 
 def _elementwise(function: Callable[[Array], Array], slope: Callable[[Array, Array], Array]) -> Op:
-    """`y = f(x)`, `dx = f'(x) g`; the slope may be told from x or, often more cheaply, from y."""
+    """`y = f(x)`, `dx = f'(x) g`; the slope is a function of x or, often cheaper, of y."""
 
     def forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
         y = function(x)

@@ -1,11 +1,12 @@
-"""Convolution and its transpose, one matrix product for each tap of the window."""
+"""Convolution and transposed convolution: one matrix product for each tap of the window."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from dl_jax.backprop.op import Op
 from dl_jax.backprop.windows import Images, crop, outputs_of, pad, size_of, taps, window_of
-from dl_jax.functional.windows import Padding, Size, as_pair, resolve_padding
+from dl_jax.functional.windows import Padding, Size, as_pair, check_kernel_fits, resolve_padding
+from dl_jax.types import Array
 
 
 def conv2d(stride: int | Size = 1, padding: Padding = "SAME") -> Op:
@@ -21,7 +22,9 @@ def conv2d(stride: int | Size = 1, padding: Padding = "SAME") -> Op:
         bias: Float[Array, " out_channels"],
     ) -> tuple[Images, tuple[Array, Array, Array]]:
         window = window_of(kernel)
-        padded = pad(x, resolve_padding(padding, size_of(x), window, strides))
+        pads = resolve_padding(padding, size_of(x), window, strides)
+        check_kernel_fits(size_of(x), window, pads)
+        padded = pad(x, pads)
         outputs = outputs_of(padded, window, strides)
         y = sum(padded[at] @ kernel[i, j] for i, j, at in taps(window, strides, outputs))
         size = jnp.zeros((0, *x.shape[1:]), x.dtype)
@@ -41,12 +44,12 @@ def conv2d(stride: int | Size = 1, padding: Padding = "SAME") -> Op:
 
 
 def conv2d_transpose(stride: int | Size = 1, padding: Padding = "SAME") -> Op:
-    """The way back of a convolution, taken forward: slices are added to, and then read.
+    """The backward pass of a convolution, used forward: slices are added to, and then read.
 
         y: slice_ij += x V_ij        dx = sum_ij slice_ij(g) V_ij^T        dV_ij = x^T slice_ij(g)
 
-    with `V_ij = W_{k-1-i, k-1-j}`: the kernel is turned by 180 degrees, as Flax and
-    `dl_jax.functional.conv2d_transpose` have it.
+    with `V_ij = W_{k-1-i, k-1-j}`: the kernel is rotated by 180 degrees, as in Flax and in
+    `dl_jax.functional.conv2d_transpose`.
     """
     strides = as_pair("stride", stride)
 
@@ -67,22 +70,22 @@ def conv2d_transpose(stride: int | Size = 1, padding: Padding = "SAME") -> Op:
         kernel: Float[Array, "kernel_height kernel_width in_channels out_channels"],
         bias: Float[Array, " out_channels"],
     ) -> tuple[Images, tuple[Array, Array]]:
-        turned = kernel[::-1, ::-1]
+        rotated = kernel[::-1, ::-1]
         window, size = window_of(kernel), size_of(x)
         whole, pads = frame(size, window)
         y = jnp.zeros((x.shape[0], *whole, kernel.shape[-1]), x.dtype)
         for i, j, at in taps(window, strides, size):
-            y = y.at[at].add(x @ turned[i, j])
-        return crop(y, pads) + bias.reshape(1, 1, 1, -1), (x, turned)
+            y = y.at[at].add(x @ rotated[i, j])
+        return crop(y, pads) + bias.reshape(1, 1, 1, -1), (x, rotated)
 
     def backward(residuals: tuple[Array, Array], g: Images) -> tuple[Array, Array, Array]:
-        x, turned = residuals
-        window, size = window_of(turned), size_of(x)
+        x, rotated = residuals
+        window, size = window_of(rotated), size_of(x)
         padded = pad(g, frame(size, window)[1])
-        dx, dturned = jnp.zeros_like(x), jnp.zeros_like(turned)
+        dx, drotated = jnp.zeros_like(x), jnp.zeros_like(rotated)
         for i, j, at in taps(window, strides, size):
-            dx = dx + padded[at] @ turned[i, j].T
-            dturned = dturned.at[i, j].set(jnp.einsum("bpqc,bpqo->co", x, padded[at]))
-        return dx, dturned[::-1, ::-1], g.sum((0, 1, 2))
+            dx = dx + padded[at] @ rotated[i, j].T
+            drotated = drotated.at[i, j].set(jnp.einsum("bpqc,bpqo->co", x, padded[at]))
+        return dx, drotated[::-1, ::-1], g.sum((0, 1, 2))
 
     return Op(forward, backward, ("kernel", "bias"))

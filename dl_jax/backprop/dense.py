@@ -1,9 +1,10 @@
-"""The affine map, and the joining of axes before it."""
+"""Dense and flatten."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from dl_jax.backprop.op import Op
+from dl_jax.types import Array
 
 
 def dense() -> Op:
@@ -31,7 +32,7 @@ def dense() -> Op:
 
 
 def flatten() -> Op:
-    """All axes but the first joined into one; backward, taken apart again."""
+    """All axes but the first reshaped into one; backward, reshaped to the original axes."""
 
     def forward(x: Float[Array, "batch ..."]) -> tuple[Array, Array]:
         return x.reshape(x.shape[0], -1), jnp.zeros((0, *x.shape[1:]), x.dtype)

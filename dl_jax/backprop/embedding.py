@@ -1,13 +1,16 @@
-"""The lookup of vectors, a dense layer in disguise."""
+"""Lookup of vectors: a dense layer on one-hot inputs."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Integer
 
 from dl_jax.backprop.op import Op
+from dl_jax.functional.indexing import without_wraparound
+from dl_jax.types import Array
 
 
 def embed() -> Op:
-    """`y = E[i]`: a dense layer on one-hot vectors, without the zeros.
+    """`y = E[i]`: a dense layer on one-hot vectors that does not multiply by the zeros.
 
     dE[v] = sum of g over the places where i = v
 
@@ -15,14 +18,14 @@ def embed() -> Op:
     """
 
     def forward(
-        indices: Int[Array, "..."], embedding: Float[Array, "vocabulary features"]
+        indices: Integer[Array, "..."], embedding: Float[Array, "vocabulary features"]
     ) -> tuple[Array, tuple[Array, Array]]:
-        known = jnp.where(indices < 0, embedding.shape[0], indices)
+        known = without_wraparound(indices, embedding.shape[0])
         rows = jnp.take(embedding, known, axis=0, mode="fill", fill_value=jnp.nan)
         return rows, (known, jnp.zeros_like(embedding))
 
     def backward(
-        residuals: tuple[Array, Array], g: Float[Array, "... features"]
+        residuals: tuple[jax.Array, jax.Array], g: Float[Array, "... features"]
     ) -> tuple[None, Array]:
         indices, zeros = residuals
         return None, zeros.at[indices].add(g, mode="drop")

@@ -1,12 +1,14 @@
-"""Losses, one value per example; `g` is then one number per example as well.
+"""Losses, one value per example, so `g` is one number per example.
 
-The operands are `(predictions, targets)`, and targets have no gradient.
+The operands are `(predictions, targets)`; targets have no gradient.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Integer
 
 from dl_jax.backprop.op import Op
+from dl_jax.errors import check_range
+from dl_jax.types import Array
 
 Predictions = Float[Array, "batch features"]
 
@@ -26,6 +28,7 @@ def l2_loss() -> Op:
 
 def huber_loss(delta: float = 1.0) -> Op:
     """Quadratic within delta, linear beyond; `dp = clip(p - t, -delta, delta) g`."""
+    check_range("huber_loss's delta", delta, low=0, exclusive_low=True)
 
     def forward(predictions: Predictions, targets: Predictions) -> tuple[Array, Array]:
         difference = predictions - targets
@@ -58,21 +61,24 @@ def binary_cross_entropy() -> Op:
 
 
 def cross_entropy() -> Op:
-    """`-log softmax(x)[t]`, softmax and loss fused; `dx = (softmax(x) - onehot(t)) g`.
+    """`-log softmax(x)[t]`, softmax and loss fused; `dx = (softmax(x) - one_hot(t)) g`.
 
-    Apart, the softmax's Jacobian meets the logarithm's `-1 / y`, which overflows for a sure and
-    wrong prediction; fused, both cancel, and what is left is prediction minus truth.
+    Computed separately, the Jacobian of the softmax is multiplied by the `-1 / y` of the logarithm,
+    which overflows for a confident wrong prediction. Fused, both cancel: prediction minus truth.
+    A label outside the classes gives NaN, as in `dl_jax.functional.cross_entropy`.
     """
 
     def forward(
-        logits: Float[Array, "batch classes"], targets: Int[Array, " batch"]
+        logits: Float[Array, "batch classes"], targets: Integer[Array, " batch"]
     ) -> tuple[Array, Array]:
         shifted = logits - logits.max(-1, keepdims=True)
         powers = jnp.exp(shifted)
         total = powers.sum(-1, keepdims=True)
         truth = jnp.arange(logits.shape[-1])[None, :] == targets[:, None]
-        losses = jnp.log(total[:, 0]) - jnp.where(truth, shifted, 0).sum(-1)
-        return losses, powers / total - truth
+        losses = jnp.log(total) - jnp.where(truth, shifted, 0).sum(-1, keepdims=True)
+        unknown = ~truth.any(-1, keepdims=True)
+        losses = jnp.where(unknown, jnp.nan, losses)[:, 0]
+        return losses, jnp.where(unknown, jnp.nan, powers / total - truth)
 
     def backward(error: Array, g: Float[Array, " batch"]) -> tuple[Array, None]:
         return error * g[:, None], None

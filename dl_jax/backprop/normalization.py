@@ -1,9 +1,10 @@
 """Normalization over a batch, and over the features of an example."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from dl_jax.backprop.op import Op
+from dl_jax.types import Array
 
 
 def batch_norm(epsilon: float = 1e-5) -> Op:
@@ -12,9 +13,9 @@ def batch_norm(epsilon: float = 1e-5) -> Op:
         dbias = sum g        dscale = sum g x^
         dx = scale / sqrt(var + epsilon) (g - mean(g) - x^ mean(g x^))
 
-    Mean and variance depend on x too: that takes from g what would only shift or stretch the batch,
-    for such a change has no effect on y. There are no running statistics: it normalizes by the
-    batch at hand, in evaluation too.
+    Mean and variance depend on x too. This removes from g the part that would only shift or scale
+    the batch, since such a change has no effect on y. There are no running statistics: it uses the
+    statistics of the batch in evaluation too.
     """
 
     def forward(
@@ -42,7 +43,7 @@ def batch_norm(epsilon: float = 1e-5) -> Op:
 def layer_norm(epsilon: float = 1e-6) -> Op:
     """As `batch_norm`, but over the last axis of each example.
 
-    The scale now varies along the axis of the statistics, so it belongs under the means:
+    The scale varies along the axis of the statistics, so it stays inside the means:
 
         dx = (h - mean(h) - x^ mean(h x^)) / sqrt(var + epsilon)    with h = scale g
     """
@@ -70,5 +71,5 @@ def layer_norm(epsilon: float = 1e-6) -> Op:
 
 
 def _along(vector: Array, x: Array) -> Array:
-    """A vector of channels with axes of length 1 in front, as many as `x` has."""
+    """A vector of channels, with leading axes of length 1 up to the rank of `x`."""
     return vector.reshape(*[1] * (x.ndim - 1), -1)

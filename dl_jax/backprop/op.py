@@ -1,23 +1,23 @@
-"""A function and its derivative, written by hand, and chains of such pairs."""
+"""Operations with derivatives written by hand, and chains of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from dl_jax.types import Params, Tree
+from dl_jax.types import Array, Params, Tree
 
 
 class Op(NamedTuple):
-    """A function taken forward and backward.
+    """A function and its derivative: a forward and a backward pass.
 
-    forward: `forward(*operands) -> (output, residuals)`; the residuals are what the way back needs.
+    forward: `forward(*operands) -> (output, residuals)`; the residuals are what `backward` needs.
     backward: `backward(residuals, cotangent) -> cotangents`, a tuple with one for each operand: the
         gradient of a loss with respect to the operand, given the gradient with respect to the
-        output. None stands for an operand that has no gradient (indices, random keys).
-    parameters: names of the operands after the first, where they are a layer's parameters.
+        output. It is None for an operand without gradient (indices, random keys).
+    parameters: names of the operands after the first, if they are the parameters of a layer.
     """
 
     forward: Callable[..., tuple[Any, Any]]
@@ -25,24 +25,24 @@ class Op(NamedTuple):
     parameters: tuple[str, ...] = ()
 
 
-def differentiable(pair: Op) -> Callable[..., Any]:
-    """The function of a pair, for whose gradient JAX uses the pair's own backward pass."""
-    function = jax.custom_vjp(lambda *operands: pair.forward(*operands)[0])
-    function.defvjp(pair.forward, pair.backward)
+def differentiable(op: Op) -> Callable[..., Any]:
+    """The function of an operation; JAX differentiates it by the operation's own backward pass."""
+    function = jax.custom_vjp(lambda *operands: op.forward(*operands)[0])
+    function.defvjp(op.forward, op.backward)
     return function
 
 
 def chain(layers: Mapping[str, Op]) -> Op:
-    """The pairs one after the other, with the operands `(params, x)`.
+    """The layers one after the other, with the operands `(params, x)`.
 
-    Forward, each layer's output is the next one's input. Backward, the cotangents pass the layers
-    in reverse order, and each leaves behind the gradient of its parameters: that is
+    Forward, the output of each layer is the input of the next. Backward, the cotangent passes the
+    layers in reverse order, and each layer returns the gradient of its parameters: this is
     backpropagation.
 
     Args:
         layers: by name, in order; the parameters of layer `dense1` are `params["dense1"]`. Layers
-            without parameters have no entry there. Layers that take more than that, such as
-            dropout with its random key, do not go into a chain.
+            without parameters have no entry there. Layers with other operands, such as dropout with
+            its random key, cannot be part of a chain.
 
     Source: Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating
     errors".
@@ -73,7 +73,7 @@ def mean_loss(
 
     Args:
         network: a chain.
-        loss: a pair with one loss per example.
+        loss: an operation with one loss per example.
         params: of the network.
         inputs: a batch.
         targets: a batch.

@@ -1,13 +1,13 @@
-"""Recurrent networks, backwards through time."""
+"""Recurrent networks: backpropagation through time."""
 
 from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from dl_jax.backprop.op import Op
-from dl_jax.types import Params
+from dl_jax.types import Array, Params
 
 Sequence = Float[Array, "batch time features"]
 Hidden = Float[Array, "batch hidden"]
@@ -16,8 +16,8 @@ Hidden = Float[Array, "batch hidden"]
 def rnn() -> Op:
     """`h_t = tanh(x_t W + h_{t-1} U + b)`, operands `(params, h_0, x)`, output `(h_T, all h_t)`.
 
-    Each `h_t` has two successors, the output and the next step, and its cotangent is the sum of
-    theirs. From the last step to the first, with a the argument of the tanh,
+    Each `h_t` is used twice, as output and by the next step, and its cotangent is the sum of both.
+    From the last step to the first, with the pre-activation a,
 
         dh_t = g_t + da_{t+1} U^T        da_t = (1 - h_t^2) dh_t
         dW = sum_t x_t^T da_t        dU = sum_t h_{t-1}^T da_t        db = sum_t da_t
@@ -58,17 +58,17 @@ def rnn() -> Op:
 def lstm() -> Op:
     """Long short-term memory, operands `(params, (c_0, h_0), x)`, output `((c_T, h_T), all h_t)`.
 
-    With the gates' arguments a = x W + h U + b in the order i, f, n, o,
+    With the pre-activations a = x W + h U + b in the order i, f, n, o,
 
         c_t = f c_{t-1} + i n        h_t = o tanh(c_t)
 
-    Two cotangents go back in time. On its direct way, that of the cell state is multiplied by the
-    forget gate alone at each step, which is why an LSTM remembers what a plain network forgets:
+    Two cotangents go back in time. On the direct path, that of the cell state is multiplied at each
+    step only by the forget gate, which is why an LSTM remembers longer than a plain network:
 
         dc_t = dh_t o (1 - tanh(c_t)^2) + f_{t+1} dc_{t+1}
         di = n dc,   df = c_{t-1} dc,   dn = i dc,   do = tanh(c_t) dh
 
-    each times the slope of its gate, `s (1 - s)` or `1 - n^2`, makes `da_t`; the rest is as in
+    each times the slope of its gate, `s (1 - s)` or `1 - n^2`, gives `da_t`; the rest is as in
     `rnn`.
     """
 
@@ -123,7 +123,7 @@ def _time_first(x: Array) -> Array:
 
 
 def _drive(params: Params, inputs: Sequence) -> Array:
-    """`x_t W + b` of all steps, which depend on nothing before them, in one product."""
+    """`x_t W + b` of all steps in one product, as it does not depend on earlier steps."""
     driven = inputs @ params["input"]["kernel"]
     bias = params["input"]["bias"] + params["hidden"]["bias"]
     return driven + jnp.broadcast_to(bias, driven.shape)
@@ -132,7 +132,7 @@ def _drive(params: Params, inputs: Sequence) -> Array:
 def _gather(
     params: Params, inputs: Sequence, before: Array, das: Array, dcarry: Any
 ) -> tuple[Params, Any, Array]:
-    """The cotangents of parameters, first carry and inputs, from those of all arguments a."""
+    """The cotangents of parameters, first carry and inputs, from those of all pre-activations."""
     dbias = das.sum((0, 1))
     gradients = {
         "input": {"kernel": jnp.einsum("btf,bth->fh", inputs, das), "bias": dbias},

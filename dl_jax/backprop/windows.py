@@ -1,17 +1,19 @@
-"""Windows over an image, tap by tap: what convolution and pooling are made of.
+"""Windows over an image, tap by tap: the parts of convolution and pooling.
 
 A window of k x k pixels has k^2 taps. Tap (i, j) of all windows together is one strided slice of
 the padded image: `slice_ij[b, p, q] = x[b, s p + i, s q + j]`. Forward, slices are read; backward,
-the same slices are added to. With that, a convolution is k^2 matrix products, and each of
-its derivatives is the same products with another operand taken out.
+the same slices are added to. So a convolution is k^2 matrix products, and each of its derivatives
+is the same products with another operand left out.
 """
 
 from collections.abc import Iterator
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from dl_jax.functional.windows import Size
+from dl_jax.types import Array
 
 Images = Float[Array, "_ _ _ _"]  # [batch, height, width, channels]
 Slices = tuple[slice, slice, slice]
@@ -37,12 +39,12 @@ def taps(window: Size, stride: Size, outputs: Size) -> Iterator[tuple[int, int, 
 
 
 def outputs_of(padded: Images, window: Size, stride: Size) -> Size:
-    """How many windows fit a padded image, in height and width."""
+    """Number of windows that fit a padded image, in height and width."""
     height, width = size_of(padded)
     return (height - window[0]) // stride[0] + 1, (width - window[1]) // stride[1] + 1
 
 
-def pad(x: Images, pads: tuple[Size, Size], value: float = 0.0) -> Images:
+def pad(x: Images, pads: tuple[Size, Size], value: float = 0.0) -> Float[jax.Array, "_ _ _ _"]:
     """Images with a margin; the transpose of `crop`."""
     return jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=value)
 

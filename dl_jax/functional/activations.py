@@ -1,7 +1,7 @@
 """Elementwise non-linearities, and the softmax family."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +9,14 @@ from jax import lax
 from jaxtyping import Float
 
 from dl_jax.functional.precision import at_least_float32
-from dl_jax.types import Array
+from dl_jax.types import Array, Scalar
 
+Elements: TypeAlias = Float[Array, "..."] | float
 Activation: TypeAlias = Callable[[Float[jax.Array, "..."]], Float[jax.Array, "..."]]
 
 
 @jax.custom_jvp
-def relu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
+def relu(x: Elements) -> Float[jax.Array, "..."]:
     """Rectified linear unit, `max(x, 0)`; its derivative at 0 is 0.
 
     Source: Nair and Hinton (2010), "Rectified linear units improve restricted Boltzmann machines".
@@ -26,15 +27,15 @@ def relu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
 
 
 @relu.defjvp
-def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[jax.Array, jax.Array]:
+def _relu_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[jax.Array, jax.Array]:
     # The mask is computed from the result, which the next layer keeps anyway. Computed from `x`, it
     # would keep `x` in memory until the backward pass, or have it computed again there.
-    (tangent,) = tangents
-    y = relu(*primals)
+    (x,), (tangent,) = primals, tangents
+    y = relu(x)
     return y, jnp.where(y == 0, jnp.zeros_like(tangent), tangent)
 
 
-def leaky_relu(x: Float[Array, "..."], *, negative_slope: float = 0.01) -> Float[jax.Array, "..."]:
+def leaky_relu(x: Elements, *, negative_slope: Scalar = 0.01) -> Float[jax.Array, "..."]:
     """`x` where positive, `negative_slope * x` elsewhere.
 
     Source: Maas et al. (2013), "Rectifier nonlinearities improve neural network acoustic models".
@@ -42,7 +43,7 @@ def leaky_relu(x: Float[Array, "..."], *, negative_slope: float = 0.01) -> Float
     return jnp.where(x > 0, x, negative_slope * x)
 
 
-def elu(x: Float[Array, "..."], *, alpha: float = 1.0) -> Float[jax.Array, "..."]:
+def elu(x: Elements, *, alpha: Scalar = 1.0) -> Float[jax.Array, "..."]:
     """Exponential linear unit: `x` where positive, `alpha * (exp(x) - 1)` elsewhere.
 
     Source: Clevert et al. (2015), arXiv:1511.07289, equation 15.
@@ -52,7 +53,7 @@ def elu(x: Float[Array, "..."], *, alpha: float = 1.0) -> Float[jax.Array, "..."
 
 
 @jax.custom_jvp
-def softplus(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
+def softplus(x: Elements) -> Float[jax.Array, "..."]:
     """A smooth ReLU, `log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))`.
 
     The second form is the one computed: its exponential does not overflow.
@@ -64,13 +65,13 @@ def softplus(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
 
 
 @softplus.defjvp
-def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[jax.Array, jax.Array]:
+def _softplus_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[jax.Array, jax.Array]:
     # Both terms have a kink at 0, their sum has none: its slope is the sigmoid everywhere.
     (x,), (tangent,) = primals, tangents
     return softplus(x), sigmoid(x) * tangent
 
 
-def tanh(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
+def tanh(x: Elements) -> Float[jax.Array, "..."]:
     """Hyperbolic tangent, `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`.
 
     Source: LeCun et al. (1998), "Efficient BackProp", section 4.4.
@@ -78,7 +79,7 @@ def tanh(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     return jnp.tanh(x)
 
 
-def sigmoid(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
+def sigmoid(x: Elements) -> Float[jax.Array, "..."]:
     """Logistic function, `1 / (1 + exp(-x))`.
 
     Source: Rumelhart, Hinton and Williams (1986), "Learning representations by back-propagating
@@ -87,7 +88,7 @@ def sigmoid(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     return lax.logistic(x)
 
 
-def gelu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
+def gelu(x: Elements) -> Float[jax.Array, "..."]:
     """Gaussian error linear unit, `x * Phi(x)` with Phi the standard normal distribution function.
 
     Source: Hendrycks and Gimpel (2016), arXiv:1606.08415, section 2 (the exact form).
@@ -97,7 +98,7 @@ def gelu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
     return 0.5 * x * lax.erfc(-x * 0.5**0.5)
 
 
-def silu(x: Float[Array, "..."]) -> Float[jax.Array, "..."]:
+def silu(x: Elements) -> Float[jax.Array, "..."]:
     """Sigmoid linear unit (swish), `x * sigmoid(x)`.
 
     Source: Elfwing et al. (2017), arXiv:1702.03118, equation 1.

@@ -6,7 +6,13 @@ from jaxtyping import Float
 
 from dl_jax.functional.broadcasting import expand_as
 from dl_jax.functional.conv_rules import ConvSpec, conv_ops
-from dl_jax.functional.windows import CountOrPair, Padding, as_pair, resolve_padding
+from dl_jax.functional.windows import (
+    CountOrPair,
+    Padding,
+    as_pair,
+    check_kernel_fits,
+    resolve_padding,
+)
 from dl_jax.types import Array, Count
 
 
@@ -55,13 +61,7 @@ def conv2d(
     size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
     stride, dilation = as_pair("stride", stride), as_pair("dilation", dilation)
     pads = resolve_padding(padding, size, window, stride, dilation)
-    for axis, name in enumerate(("height", "width")):
-        reach = (window[axis] - 1) * dilation[axis] + 1
-        if size[axis] + sum(pads[axis]) < reach:
-            raise ValueError(
-                f"the kernel reaches over {reach} pixels of {name}, the padded image has "
-                f"{size[axis] + sum(pads[axis])}: use a smaller kernel or more padding"
-            )
+    check_kernel_fits(size, window, pads, dilation)
     spec = ConvSpec(size, window, stride, pads, dilation, groups)
     y = conv_ops(spec).convolve(*_varying_alike(x, jnp.asarray(kernel, x.dtype)))
     return y if bias is None else y + expand_as(bias, y).astype(y.dtype)

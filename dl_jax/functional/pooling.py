@@ -9,7 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from dl_jax.functional.precision import accumulation_dtype, at_least_float32
-from dl_jax.functional.windows import CountOrPair, Padding, Size, as_pair, resolve_padding
+from dl_jax.functional.windows import (
+    CountOrPair,
+    Padding,
+    Size,
+    as_pair,
+    pooled_size,
+    resolve_padding,
+)
 from dl_jax.types import Array
 
 # Each position within a window is one strided slice of the whole image, and the gradient is made of
@@ -28,20 +35,8 @@ def _positions(
     pads = resolve_padding(padding, (height, width), window, stride)
     if any(pad for pair in pads for pad in pair):
         x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
-    out_height, out_width = (
-        (x.shape[axis + 1] - window[axis]) // stride[axis] + 1 for axis in (0, 1)
-    )
-    if min(out_height, out_width) < 1:
-        raise ValueError(f"a window of {window} does not fit an image of {(height, width)}")
+    out_height, out_width = pooled_size((height, width), window, stride, pads)
     last = (out_height - 1) * stride[0], (out_width - 1) * stride[1]
-    if any(
-        pads[axis][0] >= window[axis] or last[axis] >= pads[axis][0] + (height, width)[axis]
-        for axis in (0, 1)
-    ):
-        raise ValueError(
-            f"with padding {pads} a window of {window} at stride {stride} contains only "
-            f"padding, no pixel of the image of {(height, width)}"
-        )
     return [
         x[
             :,

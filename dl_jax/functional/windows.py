@@ -1,4 +1,4 @@
-"""Windows that slide over an image: pairs of sizes, and padding."""
+"""Windows that slide over an image: pairs of sizes, padding, and what fits."""
 
 import operator
 from collections.abc import Sequence
@@ -62,6 +62,44 @@ def resolve_padding(
         )
     (top, bottom), (left, right) = pairs
     return (top, bottom), (left, right)
+
+
+def check_kernel_fits(
+    size: Size, window: Size, pads: tuple[Size, Size], dilation: Size = (1, 1)
+) -> None:
+    """Raise unless the kernel of a convolution fits the padded image.
+
+    Raises:
+        ValueError: names the axis and both lengths.
+    """
+    for axis, name in enumerate(("height", "width")):
+        reach, length = (window[axis] - 1) * dilation[axis] + 1, size[axis] + sum(pads[axis])
+        if length < reach:
+            raise ValueError(
+                f"the kernel reaches over {reach} pixels of {name}, the padded image has {length}: "
+                "use a smaller kernel or more padding"
+            )
+
+
+def pooled_size(size: Size, window: Size, stride: Size, pads: tuple[Size, Size]) -> Size:
+    """Number of pooling windows, `((height, width) + padding - window) // stride + 1`.
+
+    Raises:
+        ValueError: no window fits the padded image, or one contains only padding.
+    """
+    height, width = (
+        (size[axis] + sum(pads[axis]) - window[axis]) // stride[axis] + 1 for axis in (0, 1)
+    )
+    if min(height, width) < 1:
+        raise ValueError(f"a window of {window} does not fit an image of {size}")
+    for axis, outputs in enumerate((height, width)):
+        before, last = pads[axis][0], (outputs - 1) * stride[axis]
+        if before >= window[axis] or last >= before + size[axis]:
+            raise ValueError(
+                f"with padding {pads} a window of {window} at stride {stride} contains only "
+                f"padding, no pixel of the image of {size}"
+            )
+    return height, width
 
 
 def _integers(value: CountOrPair) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Chains of pairs: the gradients of whole networks, and training without differentiation."""
+"""Chains of operations: the gradients of whole networks, and training without differentiation."""
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def test_gradients_of_a_network_are_those_of_jax(network, model):
     close(gradients, jax.grad(loss)(params))
 
 
-def test_the_gradient_of_the_input_comes_out_at_the_other_end():
+def test_a_chain_returns_the_gradient_of_its_input():
     features = chain({"conv": backprop.conv2d(), "tanh": backprop.tanh()})
     x, params = jnp.ones((2, 4, 4, 1)), {"conv": {"kernel": jnp.ones((3, 3, 1, 2)) / 5}}
     params["conv"]["bias"] = jnp.ones(2) / 7
@@ -68,8 +68,8 @@ def test_the_gradient_of_the_input_comes_out_at_the_other_end():
 
 
 @each
-def test_training_by_hand_is_training_with_jax(network, model):
-    """The same learner in all but where its gradients come from; also for several seeds."""
+def test_manual_backprop_trains_as_automatic_differentiation(network, model):
+    """The same learner but for the source of its gradients, with several seeds."""
     optimizer = optax.adam(1e-2)
     ours = manual_backprop(model.init, network, backprop.cross_entropy(), optimizer)
     theirs = supervised(model, functional.cross_entropy, optimizer)
@@ -83,7 +83,7 @@ def test_training_by_hand_is_training_with_jax(network, model):
 
 
 @pytest.mark.parametrize(("name", "steps"), [("mlp", 60), ("cnn", 200)])
-def test_no_automatic_differentiation_takes_part(monkeypatch: pytest.MonkeyPatch, name, steps):
+def test_no_automatic_differentiation_is_used(monkeypatch: pytest.MonkeyPatch, name, steps):
     def forbidden(*_, **__):
         raise AssertionError("differentiated")
 

@@ -95,7 +95,7 @@ def test_slopes_can_be_chosen():
         ("sigmoid", 0.25),
     ],
 )
-def test_slope_of_what_is_smooth_at_zero(name, slope):
+def test_smooth_activations_have_their_slope_at_zero(name, slope):
     """Exact zeros are common: a black border under a bias that starts at zero."""
     function = ELEMENTWISE[name][0]
     for zero in (jnp.zeros(()), -jnp.zeros(()), jnp.zeros((), jnp.bfloat16)):
@@ -103,7 +103,7 @@ def test_slope_of_what_is_smooth_at_zero(name, slope):
     np.testing.assert_allclose(jax.jvp(function, (jnp.zeros(()),), (jnp.ones(()),))[1], slope)
 
 
-def test_gelu_keeps_its_digits_where_it_is_small():
+def test_gelu_is_accurate_where_it_is_small():
     x = np.linspace(-12, -3, 19)
     expected = x * scipy.stats.norm.cdf(x)
     np.testing.assert_allclose(gelu(jnp.asarray(x, jnp.float32)), expected, rtol=1e-4)
@@ -124,8 +124,19 @@ def test_relu_has_no_slope_at_zero():
 
 
 @each
-def test_what_is_no_number_stays_so(function, reference):
+def test_nan_gives_nan(function, reference):
     assert jnp.isnan(function(jnp.array([jnp.nan]))).all()
+
+
+def test_relu_passes_the_gradient_of_nan():
+    assert jax.grad(relu)(jnp.nan) == 1
+
+
+@each
+def test_derivatives_at_a_python_number(function, reference):
+    assert jax.grad(lambda x: function(x).sum())(0.5) == jax.grad(lambda x: function(x).sum())(
+        jnp.float32(0.5)
+    )
 
 
 def test_gelu_is_the_exact_form():
@@ -192,7 +203,7 @@ def test_masked_logits_have_probability_zero_and_a_finite_gradient():
     np.testing.assert_allclose(gradient, [1 - softmax(x)[0], 0, -softmax(x)[2]], rtol=1e-6)
 
 
-def test_softmax_does_not_see_a_shift():
+def test_adding_a_constant_does_not_change_softmax():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5)), jnp.float32)
     np.testing.assert_allclose(softmax(x + 1000), softmax(x), rtol=1e-3)
 

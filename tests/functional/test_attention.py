@@ -64,7 +64,7 @@ def test_queries_and_keys_of_different_lengths():
         close(y, linen.dot_product_attention(*arrays))
 
 
-def test_who_may_attend_to_nothing_gets_nothing():
+def test_a_query_without_keys_has_output_zero():
     arrays = operands()
     mask = jnp.ones((2, 1, 5, 7), bool).at[0, 0, 2].set(False)
     y = dot_product_attention(*arrays, mask=mask)
@@ -140,7 +140,7 @@ def test_sinusoidal_positions_are_the_formula():
         sinusoidal_positions(3, 5)
 
 
-def test_rotation_keeps_lengths_and_depends_on_distance_alone():
+def test_rotation_keeps_norms_and_depends_only_on_the_distance():
     query, key = normal(0, 1, 1, 1, 8), normal(1, 1, 1, 1, 8)
 
     def product(t, s):
@@ -169,7 +169,7 @@ def test_rotation_is_multiplication_by_a_complex_number():
     close(gradient, np.concatenate([back.real, back.imag], -1), 1e-4)
 
 
-def test_rotary_attention_does_not_see_where_a_sequence_begins():
+def test_shifting_all_positions_does_not_change_rotary_attention():
     """With the same padding in front, the attention of the rest is the same."""
     x = normal(0, 1, 4, 8)
     params = {

@@ -1,4 +1,4 @@
-"""Random changes of images: what may happen happens, and nothing else does."""
+"""Random flips and crops: all possible results occur, and no others."""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def test_flip_mirrors_half_of_the_images(dtype):
 
 @pytest.mark.parametrize("pixels", [1, 2])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_shift_makes_all_moves_in_range_and_no_other(pixels, dtype):
+def test_crop_makes_all_shifts_in_range_and_no_other(pixels, dtype):
     images = numbered(dtype)
     moved = random_crop(images, pixels, key=jax.random.key(0))
     assert (moved.dtype, moved.shape) == (images.dtype, images.shape)
@@ -63,12 +63,12 @@ def test_shift_makes_all_moves_in_range_and_no_other(pixels, dtype):
     assert min(counts) > expected - 5 * expected**0.5
 
 
-def test_shift_by_nothing_is_nothing():
+def test_crop_by_zero_pixels_is_the_image():
     images = numbered()
     np.testing.assert_array_equal(random_crop(images, 0, key=jax.random.key(0)), images)
 
 
-def test_shift_by_more_than_the_image_may_leave_it_empty():
+def test_crop_by_more_than_the_image_may_leave_it_empty():
     moved = random_crop(numbered(), 9, key=jax.random.key(0))
     assert (moved == 0).all((1, 2, 3)).any()
     assert not (moved == 0).all()

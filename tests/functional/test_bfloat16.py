@@ -152,7 +152,7 @@ WITHOUT_HALF = {
 }  # fmt: skip
 
 
-def test_no_operation_is_forgotten():
+def test_every_operation_is_tested():
     assert set(OPERATIONS) | WITHOUT_HALF == set(functional.__all__)
 
 

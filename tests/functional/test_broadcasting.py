@@ -63,6 +63,6 @@ def test_expand_as_and_its_gradient():
         ((3,), (1,), "its axis 0 has length 3, expected 1 or 1"),
     ],
 )
-def test_what_cannot_be_expanded(shape, target, said):
+def test_shapes_that_cannot_be_expanded(shape, target, said):
     with pytest.raises(ValueError, match=said):
         expand_as(jnp.zeros(shape), jnp.zeros(target))

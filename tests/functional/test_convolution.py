@@ -205,7 +205,7 @@ def test_output_follows_the_formula_in_the_docstring():
         ((1, 4, 4, 4), (3, 3, 4, 4), {"padding": ((1, 2), (3,))}, "padding is ((1, 2), (3,))"),
     ],
 )
-def test_what_does_not_fit_is_named(image, window, options, said):
+def test_arguments_that_do_not_fit_are_refused(image, window, options, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         conv2d(jnp.zeros(image), jnp.zeros(window), **options)
 

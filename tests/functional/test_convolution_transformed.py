@@ -1,4 +1,4 @@
-"""The convolution under `vmap`, remat, scan and `shard_map`, against XLA's own run by run."""
+"""The convolution under `vmap`, remat, scan and `shard_map`, against XLA's own in a loop."""
 
 import re
 
@@ -13,20 +13,20 @@ from tests.functional.convolution_reference import close, native, normal
 
 # Mapping.
 
-RUNS = 3
+REPLICAS = 3
 MAPPED = {"images": (0, None), "kernels": (None, 0), "both": (0, 0), "last axes": (4, 4)}
 
 
 def mapped_operands(axes, channels):
-    """An image and a kernel with an axis of runs where `axes` says, and the runs one by one."""
+    """An image and a kernel, mapped over the axes `axes`, and the replicas one by one."""
     x, kernel = normal(0, 2, 6, 5, channels), normal(1, 3, 3, channels, 4)
-    operands, runs = [], [[] for _ in range(RUNS)]
+    operands, replicas = [], [[] for _ in range(REPLICAS)]
     for operand, axis in zip((x, kernel), axes, strict=True):
-        each = [operand * (1 + i) + i for i in range(RUNS)]
+        each = [operand * (1 + i) + i for i in range(REPLICAS)]
         operands.append(operand if axis is None else jnp.stack(each, axis))
-        for i in range(RUNS):
-            runs[i].append(operand if axis is None else each[i])
-    return operands, runs
+        for i in range(REPLICAS):
+            replicas[i].append(operand if axis is None else each[i])
+    return operands, replicas
 
 
 def score(function):
@@ -40,7 +40,7 @@ def stacked(trees):
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("axes", MAPPED.values(), ids=MAPPED)
 def test_mapped_equals_a_loop(axes, channels):
-    operands, runs = mapped_operands(axes, channels)
+    operands, replicas = mapped_operands(axes, channels)
 
     def everything(x, kernel):
         gradients = jax.grad(score(conv2d), (0, 1))
@@ -49,7 +49,7 @@ def test_mapped_equals_a_loop(axes, channels):
 
     mapped = jax.jit(jax.vmap(everything, axes))(*operands)
     one = jax.jit(everything)
-    close(mapped, stacked([one(*run) for run in runs]), 5e-5)
+    close(mapped, stacked([one(*each) for each in replicas]), 5e-5)
 
 
 @pytest.mark.parametrize("axes", MAPPED.values(), ids=MAPPED)
@@ -60,9 +60,9 @@ def test_gradient_of_mapped_equals_that_of_a_loop(axes):
         return jnp.sum(jax.vmap(score(conv2d), axes)(x, kernel) ** 2)
 
     def loop(x, kernel):
-        runs = range(RUNS)
-        xs = [x if axes[0] is None else jnp.take(x, i, axes[0]) for i in runs]
-        kernels = [kernel if axes[1] is None else jnp.take(kernel, i, axes[1]) for i in runs]
+        replicas = range(REPLICAS)
+        xs = [x if axes[0] is None else jnp.take(x, i, axes[0]) for i in replicas]
+        kernels = [kernel if axes[1] is None else jnp.take(kernel, i, axes[1]) for i in replicas]
         return sum(score(native)(a, b) ** 2 for a, b in zip(xs, kernels, strict=True))
 
     close(
@@ -87,18 +87,18 @@ def test_mapped_over_kernels_within_mapped_over_images():
 def test_gradients_mapped_in_one_operand_equal_a_loop(mapped, channels):
     """A linear score has one cotangent for all images."""
     kernel = normal(2, 3, 3, channels, 4)
-    xs, gs = normal(0, RUNS, 2, 6, 5, channels), normal(1, RUNS, 2, 6, 5, 4)
+    xs, gs = normal(0, REPLICAS, 2, 6, 5, channels), normal(1, REPLICAS, 2, 6, 5, 4)
 
     def gradients(function):
         return lambda x, g: jax.vjp(function, x, kernel)[1](g)
 
     operands = [a[0] if axis is None else a for a, axis in zip((xs, gs), mapped, strict=True)]
-    runs = [
+    replicas = [
         [a if axis is None else a[i] for a, axis in zip(operands, mapped, strict=True)]
-        for i in range(RUNS)
+        for i in range(REPLICAS)
     ]
     actual = jax.jit(jax.vmap(gradients(conv2d), mapped))(*operands)
-    close(actual, stacked([gradients(native)(*run) for run in runs]), 5e-5)
+    close(actual, stacked([gradients(native)(*each) for each in replicas]), 5e-5)
 
 
 def test_mapped_in_groups():
@@ -117,7 +117,7 @@ def test_mapped_over_kernels_is_no_grouped_convolution():
         counts = re.findall(r"(?:feature|batch)_group_count = (\d+)", text)
         return {int(count) for count in counts}
 
-    assert groups(native) == {1, RUNS}  # the reference shows that this would be seen
+    assert groups(native) == {1, REPLICAS}  # the reference shows that this would be seen
     assert groups(conv2d) == {1}
 
 

@@ -104,7 +104,7 @@ def test_bfloat16():
     close(half.astype(jnp.float32), conv2d_transpose(x, kernel, stride=2), 2e-2)
 
 
-def test_what_does_not_fit_is_named():
+def test_arguments_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"does not fit 3 input channels"):
         conv2d_transpose(jnp.zeros((1, 4, 4, 3)), jnp.zeros((3, 3, 4, 2)))
     with pytest.raises(ValueError, match=r"padding 5 leaves an output of \(-2, -2\) pixels"):

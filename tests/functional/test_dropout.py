@@ -33,7 +33,7 @@ def test_rate_zero_keeps_everything():
     np.testing.assert_array_equal(dropout(x, 0.0, key=KEY), x)
 
 
-def test_key_decides():
+def test_equal_keys_drop_the_same_elements():
     a, b, c = (dropout(jnp.ones(100), 0.5, key=jax.random.key(s)) for s in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
@@ -70,6 +70,6 @@ def test_type_and_shape_are_kept(dtype):
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan")])
-def test_a_rate_outside_is_named(rate):
+def test_a_rate_outside_its_range_is_refused(rate):
     with pytest.raises(UsageError, match=f"dropout rate is {rate}"):
         dropout(jnp.ones(3), rate, key=KEY)

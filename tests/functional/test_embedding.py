@@ -24,12 +24,18 @@ def test_lookup_and_its_gradient_are_those_of_torch():
     np.testing.assert_allclose(gradient, leaf.grad, atol=1e-6)
 
 
-def test_an_index_outside_the_vocabulary_is_noticed():
+def test_an_index_outside_the_vocabulary_gives_nan():
     y = embed(jnp.array([1, 7, -1, 6]), normal(0, 7, 3))
     assert np.isnan(y).all(1).tolist() == [False, True, True, False]
 
 
-def test_the_gradient_of_a_row_that_is_often_used():
+@pytest.mark.parametrize(("dtype", "rows"), [(np.int8, 300), (np.int16, 70_000)])
+def test_a_negative_index_of_a_narrow_type_gives_nan(dtype, rows):
+    y = embed(np.array([-1, 100], dtype), jnp.ones((rows, 1)))
+    np.testing.assert_array_equal(y[:, 0], [np.nan, 1])
+
+
+def test_the_gradient_of_a_row_is_summed_in_float32():
     """Added up in bfloat16, four thousand ones are 256."""
     table = jnp.ones((3, 2), jnp.bfloat16)
     gradient = jax.grad(lambda t: embed(jnp.zeros(4096, int), t).astype(jnp.float32).sum())(table)

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from dl_jax.functional import (
+    binary_correct,
     binary_cross_entropy,
     correct,
     cross_entropy,
@@ -84,7 +85,7 @@ def test_extreme_logits_have_finite_losses_and_gradients(size, smoothing):
         np.testing.assert_allclose(gradients[0], [1, -1, 0], atol=1e-6)
 
 
-def test_certainty_costs_exactly_nothing():
+def test_loss_of_a_certain_and_right_prediction_is_exactly_zero():
     logits = jnp.array([[1e4, -1e4, 0.0]])
     assert cross_entropy(logits, jnp.array([0])) == 0
     assert cross_entropy(logits, jnp.array([[1.0, 0.0, 0.0]])) == 0
@@ -93,7 +94,7 @@ def test_certainty_costs_exactly_nothing():
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32, np.int32])
-def test_masked_examples_cost_exactly_nothing(dtype):
+def test_loss_of_masked_examples_is_exactly_zero(dtype):
     mask = jnp.asarray(np.array([1, 0, 1, 0, 1, 1]), dtype)
     logits = jnp.where((mask != 0).reshape(6, 1), LOGITS, jnp.nan)
     losses = cross_entropy(logits, LABELS, mask=mask)
@@ -105,7 +106,7 @@ def test_masked_examples_cost_exactly_nothing(dtype):
     assert jnp.all(gradient[keep] != 0)
 
 
-def test_a_class_that_cannot_be_has_no_share():
+def test_a_class_of_logit_minus_infinity_may_have_target_zero():
     logits = jnp.array([[1.0, -jnp.inf, 2.0]])
     expected = np.log(1 + np.e)
     for targets in (jnp.array([0]), jnp.array([[1.0, 0.0, 0.0]])):
@@ -114,7 +115,7 @@ def test_a_class_that_cannot_be_has_no_share():
         assert jnp.isfinite(gradient).all()
 
 
-def test_smoothing_may_be_swept():
+def test_label_smoothing_may_be_mapped_over():
     values = jnp.array([0.0, 0.1, 0.5])
     swept = jax.vmap(lambda s: cross_entropy(LOGITS, LABELS, label_smoothing=s))(values)
     for value, losses in zip([0.0, 0.1, 0.5], swept, strict=True):
@@ -145,7 +146,7 @@ def test_l2_loss_is_half_the_squared_distance():
     assert jnp.all(l2_loss(targets, targets) == 0)
 
 
-def test_binary_cross_entropy_at_its_start_and_when_sure():
+def test_binary_cross_entropy_at_zero_and_at_confident_logits():
     """A model that starts at zero has logits of exactly zero; a sure one has small losses."""
     targets = jnp.array([0.0, 1.0])
     gradient = jax.grad(lambda x: binary_cross_entropy(x, targets).sum())(jnp.zeros(2))
@@ -164,7 +165,7 @@ def test_losses_keep_double_precision():
 
 
 @pytest.mark.parametrize("label", [-1, -100, 5, 7])
-def test_a_label_that_is_no_class_is_noticed(label):
+def test_a_label_outside_the_classes_gives_nan(label):
     labels = LABELS.at[2].set(label)
     losses = cross_entropy(LOGITS, labels)
     assert np.flatnonzero(np.isnan(losses)).tolist() == [2]
@@ -222,3 +223,30 @@ def test_correct_is_the_accuracy_of_scikit_learn():
 
 def test_correct_takes_the_first_of_equal_logits():
     np.testing.assert_array_equal(correct(jnp.zeros((3, 3)), jnp.arange(3)), [1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "classes", "last"),
+    [(np.int8, 300, 127), (np.uint8, 256, 255), (np.int16, 70_000, 32_767), (np.uint16, 300, 299)],
+)
+def test_labels_of_narrow_types_are_the_same_classes(dtype, classes, last):
+    """More classes than the type can count, and -1, which is no class, where the type has it."""
+    logits = jnp.arange(classes, dtype=jnp.float32)[None, :] / classes
+    wrong = -1 if np.issubdtype(dtype, np.signedinteger) else 0
+    labels = np.array([last, wrong], dtype)
+    losses = cross_entropy(jnp.concatenate([logits, logits]), labels)
+    np.testing.assert_allclose(losses[0], cross_entropy(logits, np.array([last]))[0])
+    assert jnp.isnan(losses[1]) == (wrong == -1)
+
+
+def test_a_nan_logit_has_no_accuracy():
+    logits = jnp.array([[1.0, 0.0], [jnp.nan, 0.0], [0.0, jnp.nan]])
+    np.testing.assert_array_equal(correct(logits, np.zeros(3, np.uint8)), [1, jnp.nan, jnp.nan])
+    np.testing.assert_array_equal(binary_correct(logits[:, 0], np.ones(3)), [1, jnp.nan, 0])
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float32])
+def test_binary_correct_compares_scores_above_the_threshold_with_labels(dtype):
+    scores, labels = jnp.array([-1.0, 0.2, 0.7, 0.7]), np.array([0, 0, 1, 0], dtype)
+    np.testing.assert_array_equal(binary_correct(scores, labels), [1, 0, 1, 0])
+    np.testing.assert_array_equal(binary_correct(scores, labels, threshold=0.5), [1, 1, 1, 0])

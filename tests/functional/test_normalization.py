@@ -116,14 +116,14 @@ def test_running_statistics_reach_those_of_the_data():
 
 
 @pytest.mark.parametrize("function", [layer_norm, rms_norm, lambda x: group_norm(x, groups=2)])
-def test_statistics_are_taken_in_float32(function):
+def test_statistics_are_computed_in_float32(function):
     x = normal(0, 3, 256, dtype=jnp.bfloat16)
     y = function(x)
     assert y.dtype == jnp.bfloat16
     close(y.astype(jnp.float32), function(x.astype(jnp.float32)), 1e-2)
 
 
-def test_a_large_mean_costs_no_digits():
+def test_variance_is_accurate_where_the_mean_is_large():
     x = jnp.array([[10_000.0, 10_001.0, 10_002.0, 10_003.0]])
     close(layer_norm(x), layer_norm(x - 10_000), 1e-3)
 
@@ -162,7 +162,7 @@ def test_dropped_features_have_no_gradient_and_no_shift():
     np.testing.assert_allclose(gradients[2], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_nothing_left_is_no_nan():
+def test_drop_norm_without_survivors_has_finite_gradients():
     x, ones = normal(0, 100, 1), jnp.ones(1)
 
     def total(x):

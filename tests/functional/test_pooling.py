@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+from dl_jax import backprop
 from dl_jax.functional import avg_pool, global_avg_pool, max_pool
 from dl_jax.functional.windows import as_pair, resolve_padding
 
@@ -118,7 +119,7 @@ def test_value_and_gradient_are_those_of_torch(name, window, stride, padding):
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("padding", ["SAME", 1, ((0, 1), (1, 0))])
-def test_padding_never_wins(dtype, padding):
+def test_padding_is_never_the_maximum(dtype, padding):
     """Of images below zero, and of the lowest finite number, too."""
     x = -1 - jnp.abs(normal(1, 5, 5, 2)).astype(dtype)
     y = max_pool(x, 2, padding=padding)
@@ -136,15 +137,24 @@ def test_padding_counts_as_zeros_in_the_mean():
     np.testing.assert_array_equal(y[0, :, :, 0], np.full((2, 2), 0.25))
 
 
-def test_a_tie_shares_one_gradient():
-    """After a ReLU whole windows are zero: what comes back is neither lost nor doubled."""
-    gradient = jax.grad(lambda x: max_pool(x, 2).sum())(jnp.zeros((1, 4, 4, 1)))
-    shares = gradient[0, :, :, 0].reshape(2, 2, 2, 2).sum((1, 3))
-    np.testing.assert_allclose(shares, np.ones((2, 2)))
-    assert (gradient >= 0).all()
+@pytest.mark.parametrize("window", [2, (2, 3)])
+def test_the_gradient_of_a_tie_goes_to_the_first(window):
+    """As in `backprop.max_pool`; after a ReLU whole windows are zero."""
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 2, (3, 6, 6, 2)), jnp.float32)
+    pair = backprop.max_pool(window)
+    y, residuals = pair.forward(x)
+    g = 1 + jnp.arange(y.size, dtype=jnp.float32).reshape(y.shape)
+    gradient = jax.vjp(lambda x: max_pool(x, window), x)[1](g)[0]
+    np.testing.assert_array_equal(gradient, pair.backward(residuals, g)[0])
 
 
-def test_mapped_over_runs():
+@pytest.mark.parametrize("place", range(4))
+def test_nan_in_a_window_is_its_maximum(place):
+    x = jnp.arange(4.0).at[place].set(jnp.nan).reshape(1, 2, 2, 1)
+    assert jnp.isnan(max_pool(x, 2)).all()
+
+
+def test_mapped_over_replicas():
     x = normal(3, 2, 4, 4, 1)
     np.testing.assert_allclose(jax.vmap(max_pool)(x), jnp.stack([max_pool(a) for a in x]))
 
@@ -159,7 +169,7 @@ def test_global_mean_is_that_of_numpy():
     )
 
 
-def test_means_are_taken_in_float32():
+def test_means_are_computed_in_float32():
     """Summed in bfloat16, 64 * 64 numbers near one lose their sum."""
     assert avg_pool(jnp.ones((1, 18, 18, 1), jnp.bfloat16), 18) == 1
     x = (1 + normal(1, 64, 64, 1) / 10).astype(jnp.bfloat16)
@@ -183,6 +193,6 @@ def test_means_are_taken_in_float32():
         ((4, 5), (1, 3), {"padding": ((0, 0), (0, 4)), "stride": 1}, "contains only padding"),
     ],
 )
-def test_what_does_not_fit_is_named(ours, reference, size, window, options, said):
+def test_windows_that_do_not_fit_are_refused(ours, reference, size, window, options, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         ours(jnp.zeros((1, *size, 1)), window, **options)

@@ -91,7 +91,7 @@ def test_scan_is_the_loop(name, reverse):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("dtype", [bool, np.int32, np.float32])
-def test_padding_has_no_influence(name, reverse, dtype):
+def test_padding_does_not_change_outputs_or_gradients(name, reverse, dtype):
     cell, parts = ALL[name]
     params, x, carry = parameters(parts), normal(6, 2, 5, FEATURES), start(name)
     mask = np.arange(5)[None] < np.array([[3], [5]])
@@ -110,7 +110,7 @@ def test_padding_has_no_influence(name, reverse, dtype):
     np.testing.assert_array_equal(outputs[0, 3:], 0)
 
 
-def test_gradients_of_parameters_do_not_stand_still_in_bfloat16():
+def test_gradients_of_parameters_are_summed_in_float32():
     """Added up step by step in bfloat16, two thousand ones are 256."""
     half = jax.tree.map(lambda leaf: jnp.zeros_like(leaf, jnp.bfloat16), parameters(1))
     x, h = jnp.zeros((1, 2000, FEATURES), jnp.bfloat16), jnp.zeros((1, HIDDEN), jnp.bfloat16)
@@ -120,7 +120,7 @@ def test_gradients_of_parameters_do_not_stand_still_in_bfloat16():
     np.testing.assert_allclose(gradient["input"]["bias"].astype(jnp.float32), 2000, rtol=0.01)
 
 
-def test_a_bias_may_be_left_out():
+def test_biases_are_optional():
     params = {name: {"kernel": layer["kernel"]} for name, layer in parameters(1).items()}
     carry, _ = rnn_cell(params, start("rnn"), normal(6, 2, FEATURES))
     assert carry.shape == (2, HIDDEN)

@@ -1,4 +1,4 @@
-"""Draws from a discrete distribution: their frequencies, by a chi-square test."""
+"""Draws from a categorical distribution: their frequencies, by a chi-square test."""
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def test_pairs_without_replacement_have_their_probabilities():
 
 
 @pytest.mark.parametrize("replacement", [True, False])
-def test_what_has_no_probability_is_not_drawn(replacement):
+def test_classes_of_probability_zero_are_not_drawn(replacement):
     draws = multinomial(
         jax.random.key(2), jnp.array([[0.0, 1.0, 0.0, 2.0]] * 500), 2, replacement=replacement
     )
@@ -52,7 +52,7 @@ def test_all_classes_without_replacement_are_a_permutation():
     assert sorted(draws.tolist()) == [0, 1, 2, 3]
 
 
-def test_what_cannot_be_drawn():
+def test_impossible_numbers_of_samples_are_refused():
     with pytest.raises(ValueError, match="5 draws without replacement .* there are 4"):
         multinomial(jax.random.key(0), jnp.ones(4), 5, replacement=False)
     with pytest.raises(ValueError, match="num_samples is 0"):

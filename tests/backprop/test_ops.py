@@ -1,4 +1,4 @@
-"""Every pair: its function is the library's, its derivative is JAX's, in float64 to 1e-10."""
+"""Every operation: its function is the library's, its derivative is JAX's, in float64 to 1e-10."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,8 @@ import pytest
 
 from dl_jax import backprop, functional
 from dl_jax.backprop import Op, differentiable
+from dl_jax.errors import UsageError
+from dl_jax.shape_checks import TypeCheckError
 
 RNG = np.random.default_rng(0)
 
@@ -41,7 +43,7 @@ MASK = functional.causal_mask(5) & functional.padding_mask(jnp.array([3, 5]), 5)
 IMAGE, KERNEL = (2, 7, 6, 3), (3, 2, 3, 4)
 X = normal(4, 6)
 
-PAIRS = {
+OPS = {
     "dense": (backprop.dense(), functional.dense, (X, normal(6, 3), normal(3))),
     "dense on sequences": (
         backprop.dense(), functional.dense, (normal(2, 5, 6), normal(6, 3), normal(3)),
@@ -106,27 +108,27 @@ for name in (
     "relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "silu", "gelu", "softmax",
     "log_softmax",
 ):  # fmt: skip
-    PAIRS[name] = getattr(backprop, name)(), getattr(functional, name), (3 * X,)
+    OPS[name] = getattr(backprop, name)(), getattr(functional, name), (3 * X,)
 for stride, padding in ((1, "SAME"), (2, "SAME"), (1, "VALID"), ((2, 3), 1), (1, ((0, 2), (1, 0)))):
     options = {"stride": stride, "padding": padding}
-    PAIRS[f"conv2d {stride} {padding}"] = (
+    OPS[f"conv2d {stride} {padding}"] = (
         backprop.conv2d(**options),
         lambda *a, o=options: functional.conv2d(*a, **o),
         (normal(*IMAGE), normal(*KERNEL), normal(4)),
     )
-    PAIRS[f"conv2d_transpose {stride} {padding}"] = (
+    OPS[f"conv2d_transpose {stride} {padding}"] = (
         backprop.conv2d_transpose(**options),
         lambda *a, o=options: functional.conv2d_transpose(*a, **o),
         (normal(*IMAGE), normal(*KERNEL), normal(4)),
     )
-PAIRS["conv2d_transpose 4 VALID"] = (
+OPS["conv2d_transpose 4 VALID"] = (
     backprop.conv2d_transpose(4, "VALID"),
     lambda *a: functional.conv2d_transpose(*a, stride=4, padding="VALID"),
     (normal(*IMAGE), normal(*KERNEL), normal(4)),
 )
 for window, stride, padding in ((2, None, "VALID"), (3, 2, "SAME"), ((3, 2), (1, 2), 1)):
     for kind in ("max_pool", "avg_pool"):
-        PAIRS[f"{kind} {window} {stride} {padding}"] = (
+        OPS[f"{kind} {window} {stride} {padding}"] = (
             getattr(backprop, kind)(window, stride, padding),
             lambda x, k=kind, w=window, s=stride, p=padding: getattr(functional, k)(
                 x, w, stride=s, padding=p
@@ -134,7 +136,7 @@ for window, stride, padding in ((2, None, "VALID"), (3, 2, "SAME"), ((3, 2), (1,
             (normal(*IMAGE),),
         )
 
-each = pytest.mark.parametrize(("pair", "reference", "operands"), PAIRS.values(), ids=PAIRS)
+each = pytest.mark.parametrize(("op", "reference", "operands"), OPS.values(), ids=OPS)
 
 
 def in_double(tree):
@@ -157,17 +159,17 @@ def close(actual, expected):
 
 
 @each
-def test_the_function_is_that_of_the_library(pair: Op, reference, operands):
+def test_its_function_is_that_of_the_library(op: Op, reference, operands):
     operands = in_double(operands)
-    close(pair.forward(*operands)[0], reference(*operands))
+    close(op.forward(*operands)[0], reference(*operands))
 
 
 @each
-def test_the_derivative_is_that_of_jax(pair: Op, reference, operands):
+def test_its_derivative_is_that_of_jax(op: Op, reference, operands):
     operands = in_double(operands)
-    y, residuals = pair.forward(*operands)
+    y, residuals = op.forward(*operands)
     g = cotangent_like(y)
-    actual = pair.backward(residuals, g)
+    actual = op.backward(residuals, g)
     assert len(actual) == len(operands)
     real = [i for i, c in enumerate(actual) if c is not None]
 
@@ -182,13 +184,13 @@ def test_the_derivative_is_that_of_jax(pair: Op, reference, operands):
 
 
 @each
-def test_it_is_what_custom_vjp_takes(pair: Op, reference, operands):
-    """JAX differentiates the function with the pair's own backward pass, also compiled."""
+def test_jax_differentiates_it_by_its_own_backward_pass(op: Op, reference, operands):
+    """JAX differentiates the function with the operation's own backward pass, also compiled."""
     operands = in_double(operands)
-    function = differentiable(pair)
+    function = differentiable(op)
     y, pull = jax.vjp(function, *operands)
     g = cotangent_like(y)
-    expected = pair.backward(pair.forward(*operands)[1], g)
+    expected = op.backward(op.forward(*operands)[1], g)
     actual = jax.jit(lambda operands, g: jax.vjp(function, *operands)[1](g))(operands, g)
     for a, b, e in zip(pull(g), actual, expected, strict=True):
         if e is not None:
@@ -211,9 +213,52 @@ def test_dropout(rate):
 @pytest.mark.parametrize("size", [1e4, -1e4])
 def test_extremes_have_finite_derivatives(size):
     for name in ("binary_cross_entropy", "cross_entropy"):
-        pair = getattr(backprop, name)()
+        op = getattr(backprop, name)()
         x = jnp.array([[size, 0.0, -size]])
         operands = (x, jnp.array([2])) if name == "cross_entropy" else (x[0], jnp.zeros(3))
-        losses, residuals = pair.forward(*operands)
+        losses, residuals = op.forward(*operands)
         assert jnp.isfinite(losses).all()
-        assert jnp.isfinite(pair.backward(residuals, jnp.ones_like(losses))[0]).all()
+        assert jnp.isfinite(op.backward(residuals, jnp.ones_like(losses))[0]).all()
+
+
+def test_a_label_outside_the_classes_gives_nan():
+    op = backprop.cross_entropy()
+    losses, residuals = op.forward(jnp.zeros((3, 5)), np.array([-1, 4, 7], np.int8))
+    assert jnp.isnan(losses).tolist() == [True, False, True]
+    gradient = op.backward(residuals, jnp.ones(3))[0]
+    assert jnp.isnan(gradient).all(1).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("op", "said"),
+    [
+        (backprop.max_pool(2, 2, 2), "contains only padding"),
+        (backprop.avg_pool(2, 2, ((0, 3), (0, 0))), "contains only padding"),
+        (backprop.max_pool(5), "does not fit an image"),
+        (backprop.avg_pool((1, 5)), "does not fit an image"),
+    ],
+)
+def test_windows_that_do_not_fit_are_refused(op, said):
+    with pytest.raises(ValueError, match=said):
+        op.forward(jnp.ones((1, 4, 4, 1)))
+
+
+def test_a_kernel_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match="reaches over 5 pixels of width, the padded image has 4"):
+        backprop.conv2d(padding="VALID").forward(
+            jnp.ones((1, 4, 4, 1)), jnp.ones((3, 5, 1, 1)), jnp.ones(1)
+        )
+
+
+@pytest.mark.parametrize(
+    ("make", "value"),
+    [(backprop.dropout, 1.5), (backprop.huber_loss, 0.0), (backprop.huber_loss, -1.0)],
+)
+def test_numbers_out_of_range_are_refused(make, value):
+    with pytest.raises(UsageError, match=f"is {value}, expected"):
+        make(value)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(TypeCheckError, match="parameter 'targets'"):
+        backprop.l2_loss().forward(jnp.ones((4, 1)), jnp.ones((1, 4)))

@@ -145,8 +145,8 @@ OPERATIONS = {
 WITHOUT_HALF = {
     "Activation", "Cell", "Initializer",  # types
     "broadcast_shapes", "causal_mask", "padding_mask",  # no numbers
-    "correct", "multinomial",  # counts, and draws
-    "standardize", "sinusoidal_positions",  # float32 of bytes and of positions
+    "binary_correct", "correct", "multinomial",  # counts, and draws
+    "sinusoidal_positions",  # float32 of positions
     "he_normal", "he_uniform", "lecun_normal", "orthogonal", "xavier_normal", "xavier_uniform",
     "zeros",  # parameters, which are float32
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A reverse-mode tape over NumPy arrays, small enough to be read in one sitting."""
+"""A reverse-mode tape over NumPy arrays, small enough to read at once."""
 
 from dl_jax.autograd.tape import Tensor, no_grad
 

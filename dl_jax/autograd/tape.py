@@ -1,7 +1,7 @@
 """Reverse-mode automatic differentiation on a tape of NumPy operations.
 
-Every operation makes a `Tensor` that remembers what it was made from and how to send a cotangent
-back there. `backward` walks this graph from the result to the leaves and adds up what arrives.
+Every operation returns a `Tensor` that records its sources and how to compute their cotangents from
+its own. `backward` walks this graph from the result to the leaves and sums the cotangents.
 
 Source: Linnainmaa (1970); Baydin et al. (2018), arXiv:1502.05767, section 3.2.
 """
@@ -13,19 +13,19 @@ from typing import Any, TypeAlias, Union
 import numpy as np
 from numpy.typing import ArrayLike
 
-Array: TypeAlias = Any  # an array, or the number that numpy makes of one without axes
+Array: TypeAlias = Any  # an array, or the scalar that NumPy returns in place of one without axes
 Value: TypeAlias = Union["Tensor", Array, float, int]
 Axes: TypeAlias = int | tuple[int, ...] | None
 Pullback: TypeAlias = Callable[[Array], Array]
 """From the cotangent of a result to that of one of its sources."""
 
-SPENT = "a second use of a graph that backward gave up: compute its tensors again"
+SPENT = "the graph was already used by backward, which frees it: compute its tensors again"
 _recording = [True]
 
 
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
-    """While entered, results remember nothing: they are constants."""
+    """While entered, nothing is recorded: results are constants."""
     _recording.append(False)
     try:
         yield
@@ -34,16 +34,16 @@ def no_grad() -> Iterator[None]:
 
 
 class Tensor:
-    """An array that knows where it came from.
+    """An array that records how it was computed.
 
     Attributes:
         value: the array.
-        grad: after `backward`, the derivative of its result with respect to this tensor; None
-            before, and where nothing depends on it.
-        requires_grad: whether derivatives flow to it.
+        grad: after `backward`, the derivative of the result with respect to this tensor, in the
+            type of `value`; None before, and if the result does not depend on it.
+        requires_grad: whether derivatives are computed for it.
     """
 
-    __array_priority__ = 1000  # numpy leaves `array + tensor` to the tensor
+    __array_priority__ = 1000  # NumPy leaves `array + tensor` to the tensor
 
     def __init__(self, value: Any, *, requires_grad: bool = False) -> None:
         """A leaf: a constant, or with `requires_grad` a variable."""
@@ -66,19 +66,17 @@ class Tensor:
         """Lengths of the axes."""
         return self.value.shape
 
-    # The way back.
+    # Backward.
 
     def backward(self, cotangent: Array | None = None) -> None:
-        """Add to the `grad` of every tensor that this one depends on.
-
-        The graph is given up on the way, so that its memory is free afterward.
+        """Add to the `grad` of every tensor that this one depends on, and free the graph.
 
         Args:
-            cotangent: derivative of what is wanted with respect to this tensor; 1 where None, for
-                which this must be a single number.
+            cotangent: derivative of the final result with respect to this tensor; 1 if None, and
+                then this must be a single number.
 
         Raises:
-            RuntimeError: nothing here requires a derivative; the graph was used up, or has a cycle.
+            RuntimeError: nothing requires a derivative; the graph was already freed or has a cycle.
             ValueError: the cotangent has another shape, or is missing for more than one number.
         """
         if not self.requires_grad:
@@ -122,9 +120,9 @@ class Tensor:
     def __pow__(self, exponent: Value) -> "Tensor":
         a, b = self, _tensor(exponent, self)
         x, n = a.value, b.value
-        # 0 times infinity is 0 here: in the slope of x^0 for x, and in that of 0^n for n.
+        # The derivative of x^0 is 0, not 0 * 0^-1; that of 0^n with respect to n, not 0 * log(0).
         z, base = x**n, np.where((x == 0) & (n >= 0), 1, x)
-        to_a: Pullback = lambda g: g * n * x ** np.where(n == 0, 1, n - 1)  # noqa: E731
+        to_a: Pullback = lambda g: g * n * x ** (n - (n != 0))  # noqa: E731
         return _result(z, (a, to_a), (b, lambda g: g * z * np.log(base)))
 
     __radd__, __rmul__ = __add__, __mul__
@@ -148,11 +146,11 @@ class Tensor:
         return _tensor(other, self) @ self
 
     def __matmul__(self, other: Value) -> "Tensor":
-        """Products of matrices in the last two axes, the others broadcast; vectors as in numpy."""
+        """Matrix products of the last two axes, the others broadcast; vectors as in NumPy."""
         a, b = self, _tensor(other, self)
         if not (a.shape and b.shape):
             raise ValueError("a matrix product needs at least one axis on each side, use * instead")
-        if len(b.shape) == 1:  # a column, of which the product has no axis
+        if len(b.shape) == 1:  # a column, whose axis of length 1 the product does not have
             columns = a @ b.reshape(-1, 1)
             return columns.reshape(*columns.shape[:-1])
         if len(a.shape) == 1:  # a row
@@ -162,7 +160,7 @@ class Tensor:
         to_a: Pullback = lambda g: g @ y.swapaxes(-1, -2)  # noqa: E731
         return _result(x @ y, (a, to_a), (b, lambda g: x.swapaxes(-1, -2) @ g))
 
-    # Element by element.
+    # Elementwise.
 
     def exp(self) -> "Tensor":
         """Exponential; its derivative is itself."""
@@ -177,7 +175,7 @@ class Tensor:
     def relu(self) -> "Tensor":
         """`max(x, 0)`, with derivative 0 at 0."""
         y = np.maximum(self.value, 0)
-        return _result(y, (self, lambda g: g * (y > 0)))
+        return _result(y, (self, lambda g: g * (y != 0)))
 
     def tanh(self) -> "Tensor":
         """Hyperbolic tangent."""
@@ -185,24 +183,24 @@ class Tensor:
         return _result(y, (self, lambda g: g * (1 - y**2)))
 
     def sigmoid(self) -> "Tensor":
-        """`1 / (1 + exp(-x))`, by its logarithm: it neither overflows nor loses small values."""
+        """`1 / (1 + exp(-x))`, computed by its logarithm, without overflow or cancellation."""
         y = np.exp(-np.logaddexp(0, -self.value))
         return _result(y, (self, lambda g: g * y * (1 - y)))
 
     # Along axes.
 
     def sum(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
-        """Sum over `axis`, over all where None."""
+        """Sum over `axis`, or over all axes if None."""
         y = self.value.sum(axis, keepdims=keepdims)
         return _result(y, (self, lambda g: _spread(g, axis, keepdims, self.shape)))
 
     def mean(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
-        """Mean over `axis`, over all where None."""
+        """Mean over `axis`, or over all axes if None."""
         total = self.sum(axis, keepdims=keepdims)
         return total * (max(1, total.value.size) / max(1, self.value.size))
 
     def max(self, axis: Axes = None, *, keepdims: bool = False) -> "Tensor":
-        """Maximum over `axis`; equal maxima share the derivative."""
+        """Maximum over `axis`; equal maxima share the derivative equally."""
         y = self.value.max(axis, keepdims=True)
         chosen = self.value == y
         share = (chosen / chosen.sum(axis, keepdims=True)).astype(y.dtype)
@@ -210,17 +208,17 @@ class Tensor:
         return _result(value, (self, lambda g: share * _spread(g, axis, keepdims, self.shape)))
 
     def reshape(self, *shape: int) -> "Tensor":
-        """The same numbers under another shape."""
+        """The same elements in another shape."""
         return _result(self.value.reshape(shape), (self, lambda g: g.reshape(self.shape)))
 
     def transpose(self, *axes: int) -> "Tensor":
-        """Axes in another order, in the reverse one where none is given."""
+        """Axes permuted, or reversed if no order is given."""
         order = axes or tuple(reversed(range(self.value.ndim)))
         back = tuple(int(i) for i in np.argsort([axis % self.value.ndim for axis in order]))
         return _result(self.value.transpose(order), (self, lambda g: g.transpose(back)))
 
     def __getitem__(self, index: Any) -> "Tensor":
-        """Elements chosen as numpy does; one chosen twice gets the sum of both derivatives."""
+        """Indexing as in NumPy; the derivative of an element sums over its occurrences."""
 
         def back(g: Array) -> Array:
             whole = np.zeros(self.shape, g.dtype)
@@ -231,13 +229,13 @@ class Tensor:
 
 
 def _tensor(value: Value, beside: Tensor) -> Tensor:
-    if isinstance(value, int | float):  # a plain number takes the type of what it stands beside
+    if isinstance(value, int | float):  # a Python number takes the type of the other operand
         value = np.asarray(value, np.result_type(beside.value, value))
     return value if isinstance(value, Tensor) else Tensor(value)
 
 
 def _result(value: ArrayLike, *sources: tuple[Tensor, Pullback]) -> Tensor:
-    """A tensor made from others; of those, it remembers the ones that require a derivative."""
+    """A tensor computed from others; it records those that require a derivative."""
     for source, _ in sources:
         if source._spent:
             raise RuntimeError(SPENT)
@@ -250,7 +248,7 @@ def _result(value: ArrayLike, *sources: tuple[Tensor, Pullback]) -> Tensor:
 
 
 def _unbroadcast(pullback: Pullback, source: Tensor) -> Pullback:
-    """`pullback`, followed by the sum over the axes along which its source was stretched."""
+    """`pullback`, then the sum over the axes that were broadcast, in the type of the source."""
 
     def back(g: Array) -> Array:
         g = np.asarray(pullback(g), source.value.dtype)
@@ -263,7 +261,7 @@ def _unbroadcast(pullback: Pullback, source: Tensor) -> Pullback:
 
 
 def _spread(g: Array, axis: Axes, keepdims: bool, shape: tuple[int, ...]) -> Array:
-    """The cotangent of a reduced tensor, stretched over the axes that were reduced."""
+    """The cotangent of a reduction, broadcast over the axes that were reduced."""
     if not keepdims:
         axes = range(len(shape)) if axis is None else np.atleast_1d(axis).tolist()
         g = np.expand_dims(g, tuple(axes))
@@ -271,9 +269,9 @@ def _spread(g: Array, axis: Axes, keepdims: bool, shape: tuple[int, ...]) -> Arr
 
 
 def _ordered(root: Tensor) -> list[Tensor]:
-    """All tensors that `root` depends on, each before those that it was made from.
+    """All tensors that `root` depends on, each before its own sources.
 
-    A stack of our own instead of recursion: a graph may be deeper than Python's stack.
+    With an explicit stack instead of recursion: a graph may be deeper than Python's stack.
     """
     if root._spent:
         raise RuntimeError(SPENT)
@@ -287,7 +285,7 @@ def _ordered(root: Tensor) -> list[Tensor]:
                 raise RuntimeError(SPENT)
             seen = state.get(id(source))
             if seen == "open":
-                raise RuntimeError("the graph has a cycle: a tensor was made from itself")
+                raise RuntimeError("the graph has a cycle: a tensor depends on itself")
             if seen is None:
                 state[id(source)] = "open"
                 stack.append((source, iter(source._sources)))

@@ -1,4 +1,4 @@
-"""The tape, against jax.grad over randomly built expressions, and where it must refuse."""
+"""The tape, against jax.grad over random expressions, and its errors."""
 
 import gc
 import itertools
@@ -178,7 +178,7 @@ def test_gradients_add_up_over_calls():
     np.testing.assert_array_equal(x.grad, [5.0, 7.0])
 
 
-def test_a_cotangent_can_be_given():
+def test_backward_takes_a_cotangent():
     x = Tensor([1.0, 2.0], requires_grad=True)
     (x * x).backward(np.array([1.0, 10.0]))
     np.testing.assert_array_equal(x.grad, [2.0, 40.0])
@@ -193,7 +193,7 @@ def test_ten_thousand_operations_do_not_overflow_the_stack():
     assert x.grad == 5001
 
 
-def test_a_graph_shared_ten_thousand_ways_is_walked_once():
+def test_each_tensor_of_a_graph_is_visited_once():
     """Each tensor is used twice: as many paths as 2^60, and sixty steps."""
     x = Tensor(1.0, requires_grad=True)
     y = x
@@ -203,7 +203,7 @@ def test_a_graph_shared_ten_thousand_ways_is_walked_once():
     assert x.grad == 2.0**60
 
 
-def test_nothing_is_recorded_without_gradients():
+def test_nothing_is_recorded_in_no_grad():
     x = Tensor([1.0, 2.0], requires_grad=True)
     with no_grad():
         y = (x * x).sum()
@@ -216,7 +216,7 @@ def test_nothing_is_recorded_without_gradients():
         y.backward()
 
 
-def test_memory_is_given_up_on_the_way():
+def test_backward_frees_the_graph():
     x = Tensor(np.ones(3), requires_grad=True)
     middle = x * 2
     gone = weakref.ref(middle)
@@ -234,9 +234,9 @@ def test_a_second_backward_is_an_error():
     middle = x * x
     y = middle.sum()
     y.backward()
-    with pytest.raises(RuntimeError, match="a second use of a graph"):
+    with pytest.raises(RuntimeError, match="already used by backward"):
         y.backward()
-    with pytest.raises(RuntimeError, match="a second use of a graph"):
+    with pytest.raises(RuntimeError, match="already used by backward"):
         middle * 2
 
 
@@ -245,7 +245,7 @@ def test_two_results_of_one_graph():
     middle = x * x
     first, second = middle.sum(), (middle * 3).sum()
     first.backward()
-    with pytest.raises(RuntimeError, match="a second use of a graph"):
+    with pytest.raises(RuntimeError, match="already used by backward"):
         second.backward()
 
 
@@ -258,7 +258,7 @@ def test_a_cycle_is_an_error():
         z.backward()
 
 
-def test_what_cannot_be_differentiated():
+def test_errors_name_types_and_shapes():
     with pytest.raises(TypeError, match="a tensor of type int64 has no derivative"):
         Tensor([1, 2], requires_grad=True)
     x = Tensor([1.0, 2.0], requires_grad=True)
@@ -303,7 +303,7 @@ def test_matrix_products_are_those_of_jax(left, right):
         np.testing.assert_allclose(tensor.grad, gradient, rtol=1e-7, atol=1e-9)
 
 
-def test_derivatives_are_of_the_values_that_were_used():
+def test_a_new_value_after_the_forward_pass_does_not_change_the_derivative():
     """A parameter may get its new value before another result is differentiated."""
     x, y = (Tensor(2.0, requires_grad=True) for _ in range(2))
     result = x * x * y + x / y + x**3 + x.log() + x.relu()
@@ -313,7 +313,7 @@ def test_derivatives_are_of_the_values_that_were_used():
     np.testing.assert_allclose(y.grad, 4 - 2 / 4)
 
 
-def test_gradients_are_arrays_of_their_own():
+def test_gradients_do_not_share_memory():
     a, b = (Tensor(np.ones(3, np.float32), requires_grad=True) for _ in range(2))
     cotangent = np.ones(3, np.float32)
     (a + b).backward(cotangent)
@@ -323,7 +323,7 @@ def test_gradients_are_arrays_of_their_own():
 
 
 @pytest.mark.parametrize("name", ["sum", "mean", "max"])
-def test_types_are_kept_on_the_way_back(name):
+def test_gradients_of_reductions_keep_float32(name):
     x = Tensor(np.arange(3, dtype=np.float32), requires_grad=True)
     y = 0.5 * getattr(x, name)() ** 2 + 1
     y.backward()
@@ -365,7 +365,7 @@ def test_an_mlp_is_trained():
 
 
 @pytest.mark.parametrize(("base", "exponent"), [(0.0, 0.0), (0.0, 2.0), (0.0, 1.0), (3.0, 0.0)])
-def test_slopes_of_powers_at_zero_are_those_of_torch(base: float, exponent: float):
+def test_derivatives_of_powers_at_zero_are_those_of_torch(base: float, exponent: float):
     torch = pytest.importorskip("torch")
     x, n = (Tensor(value, requires_grad=True) for value in (base, exponent))
     (x**n).backward()
@@ -375,7 +375,7 @@ def test_slopes_of_powers_at_zero_are_those_of_torch(base: float, exponent: floa
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sigmoid_of_very_negative_numbers_keeps_its_digits(dtype):
+def test_sigmoid_of_very_negative_numbers_is_accurate(dtype):
     x = np.array([-20.0, -40.0, -80.0, 0.0, 40.0], dtype)
     actual = Tensor(x).sigmoid().value
     assert actual.dtype == dtype
@@ -387,3 +387,15 @@ def test_a_gradient_has_the_type_of_its_leaf():
     x = Tensor(np.ones(3, np.float32), requires_grad=True)
     (x * np.float64(2) * Tensor(np.ones(3))).sum().backward()
     assert x.grad.dtype == np.float32
+
+
+def test_relu_passes_the_gradient_of_nan():
+    x = Tensor([np.nan, -1.0, 0.0, 1.0], requires_grad=True)
+    x.relu().sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 0, 0, 1])
+
+
+def test_the_derivative_of_a_zeroth_power_is_zero_at_infinity_too():
+    x = Tensor([np.inf, -2.0, 0.0], requires_grad=True)
+    (x**0).sum().backward()
+    np.testing.assert_array_equal(x.grad, 0)

@@ -1,4 +1,4 @@
-"""Values that no type says: a rate in [0, 1), checked wherever it is known.
+"""Range checks of arguments whose values are known while the program is traced.
 
 While `jax.jit` or `jax.vmap` traces, an argument may be a tracer, which has no value yet; a number
 from Python or NumPy, or an array that is no tracer, is concrete and can be checked.

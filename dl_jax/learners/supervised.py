@@ -115,7 +115,7 @@ def supervised(
             return (gradients, (model_state, measured.merge(new_measured))), None
 
         start = gradient(params, model_state, first, jax.random.fold_in(key, 0), total)
-        # On CPU a convolution in a rolled loop is thirty times slower than in an unrolled one.
+        # On CPU a convolution in a compiled loop is thirty times slower than in an unrolled one.
         unroll = jax.default_backend() == "cpu"
         return jax.lax.scan(add, start, (jnp.arange(1, microbatches), rest), unroll=unroll)[0]
 

@@ -9,11 +9,13 @@ from dl_jax import plots
 from dl_jax.data import SPLITS, Dataset
 from dl_jax.errors import UsageError, nearest
 
+MAX_CLASSES = 10_000
+
 
 def data_figure(data: Mapping[str, Dataset], targets: str = "label") -> Callable[[], Figure]:
     """A function that draws how the targets are distributed in each split.
 
-    Integers are labels: examples per class. Other numbers are shown as a histogram. The legend
+    One class index per example gives examples per class; other targets give a histogram. The legend
     counts the examples of each split.
 
     Args:
@@ -32,11 +34,19 @@ def data_figure(data: Mapping[str, Dataset], targets: str = "label") -> Callable
 
     def draw() -> Figure:
         values = {split: np.asarray(data[split].arrays[targets][:]) for split in splits}
-        if not np.issubdtype(values["train"].dtype, np.integer):
-            return plots.target_histogram({split: v.ravel() for split, v in values.items()})
+        if not all(_are_labels(v) for v in values.values()):
+            floats = {split: v.ravel().astype(np.float32) for split, v in values.items()}
+            return plots.target_histogram(floats)
         classes = 1 + max(int(v.max(initial=0)) for v in values.values())
         classes = getattr(data["train"], "classes", [str(label) for label in range(classes)])
         counts = {split: np.bincount(v, minlength=len(classes)) for split, v in values.items()}
         return plots.class_counts(counts, classes)
 
     return draw
+
+
+def _are_labels(values: np.ndarray) -> bool:
+    """Whether targets are one class index per example, of a number of classes that can be drawn."""
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
+        return False
+    return bool(values.min(initial=0) >= 0 and values.max(initial=0) < MAX_CLASSES)

@@ -210,7 +210,7 @@ def check_kind(path: Path, is_right: Any) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise UsageError(f"{path} cannot be looked at ({error.strerror})") from error
+        raise UsageError(f"{path} cannot be accessed ({error.strerror})") from error
     if not is_right(mode):
         wanted = "folder" if is_right is stat.S_ISDIR else "file"
         raise UsageError(f"{path} is a link or of another kind, expected a {wanted}: remove it")

@@ -61,7 +61,7 @@ class Session:
             self.total = config.total_steps(order.steps_per_epoch)
             self.state = jit(learner.init)(jax.random.key(config.seed))
             _check_validation(learner, self.state, self.validation, config)
-        except UsageError:
+        except Exception:
             run.discard()  # its name stays free
             raise
         self.best = None if self.validation is None else jit(Best.initial)(self.state)
@@ -146,7 +146,7 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether all steps are made, or early stopping has lost its patience."""
+        """Whether all steps are made, or the patience of early stopping is exhausted."""
         return self.step >= self.total or self._patience_exhausted
 
     @property

@@ -10,11 +10,12 @@ import optax
 import pytest
 from flax import linen
 
+from dl_jax.data import Dataset
 from dl_jax.errors import RunError
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_hyperparameters, over_seeds, supervised
 from dl_jax.models import from_linen, mlp, with_preprocessing
-from dl_jax.reports import report_classification
+from dl_jax.reports import data_figure, report_classification
 from dl_jax.runs import RunOptions, open_run
 from dl_jax.training import fit
 from experiments.quickstart import Config
@@ -98,3 +99,20 @@ def test_outputs_that_are_not_finite(tmp_path: Path):
 
     with pytest.raises(RunError, match=r"replica 0 never had a finite evaluation \(1 of 1"):
         report(tmp_path, model._replace(apply=apply))
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        np.arange(8, dtype=np.int32),
+        np.arange(8, dtype=np.int32)[:, None],
+        np.arange(-4, 4, dtype=np.int32),
+        np.arange(8, dtype=np.int32) * 10**6,
+        np.linspace(-1, 1, 8, dtype=np.float32)[:, None],
+        np.arange(24, dtype=np.int32).reshape(8, 3),
+    ],
+    ids=["labels", "column", "negative", "large", "floats", "tokens"],
+)
+def test_the_figure_of_the_data_shows_any_targets(targets: np.ndarray):
+    data = {split: Dataset("any", split, {"y": targets}) for split in ("train", "test")}
+    assert data_figure(data, "y")().axes

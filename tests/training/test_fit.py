@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from dl_jax.errors import UsageError
+from dl_jax.functional import l2_loss
 from dl_jax.learners import (
     REPLICATED,
     Learner,
@@ -21,6 +22,7 @@ from dl_jax.learners import (
 )
 from dl_jax.models import mlp, with_preprocessing
 from dl_jax.runs.checkpoints import Checkpoints
+from dl_jax.shape_checks import TypeCheckError
 from dl_jax.training import fit, make_evaluate
 from dl_jax.training.chunk import prefers_compiled_loop
 from tests.training.tiny import (
@@ -331,3 +333,15 @@ def test_evaluation_is_compiled_once_for_training_and_report(tmp_path: Path):
     make_evaluate(counted, config.evaluation_batch_size)(fitted.best, data["test"])
     make_evaluate(counted, config.evaluation_batch_size)(fitted.state, data["train"])
     assert traces == [(16, 8, 8, 1)]
+
+
+def test_a_refused_shape_leaves_no_directory(tmp_path: Path):
+    """Predictions [B, 1] against targets [B], from a script without a command line."""
+    model = with_preprocessing(mlp((8, 8, 1), (), 1), NORMALIZE)
+    learner = supervised(
+        model, lambda y, t: l2_loss(y, t.astype(jnp.float32)), optax.sgd(0.1), metrics={}
+    )
+    run = tiny_run(tmp_path / "run")
+    with pytest.raises(TypeCheckError):
+        fit(learner, tiny_data(), tiny_config(monitor="loss"), run)
+    assert not run.directory.exists()

@@ -61,7 +61,7 @@ def test_equals_one_application_to_all() -> None:
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_runs_side_by_side_are_the_runs_alone() -> None:
+def test_replicas_equal_single_runs() -> None:
     model, dataset = network(), images(21)
     keys = jax.random.split(jax.random.key(1), 3)
     params, state = jax.vmap(model.init)(keys)

@@ -16,6 +16,7 @@ from dl_jax.learners.batches import check_batch
 from dl_jax.learners.learner import Learner, TrainState
 from dl_jax.learners.metrics import Metrics
 from dl_jax.models import Model
+from dl_jax.shape_checks import TypeCheckError, explain
 from dl_jax.types import Batch, Params, PRNGKey, State, Tree
 
 PerExample = Callable[[Array, Array], Float[Array, " batch"]]
@@ -70,7 +71,17 @@ def supervised(
 
     def values(outputs: Array, batch: Batch) -> dict[str, Float[Array, " batch"]]:
         named, examples = {"loss": loss, **metrics}, batch[targets].shape[:1]
-        measured = {name: function(outputs, batch[targets]) for name, function in named.items()}
+        measured = {}
+        for name, function in named.items():
+            try:
+                measured[name] = function(outputs, batch[targets])
+            except TypeCheckError as error:
+                if name == "loss":
+                    raise
+                raise UsageError(
+                    f"the metric {name!r} does not fit the outputs and targets ({explain(error)}): "
+                    "pass metrics={} or metrics of your own"
+                ) from error
         for name, value in measured.items():
             if value.shape != examples:
                 raise UsageError(

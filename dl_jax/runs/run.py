@@ -41,6 +41,7 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     whole: "Run | None" = None
+    _parts: set[str] = field(default_factory=set, repr=False)
     _next_row: int | None = field(default=None, repr=False)
     _events: Any = field(default=None, repr=False)
 
@@ -71,9 +72,12 @@ class Run:
 
         Raises:
             UsageError: the folder has another part, or something else; or the name has no letter
-                or digit, or is too long.
+                or digit, or is too long; or the part was opened already, so that a second learner
+                would continue from the checkpoints of the first.
         """
         directory = self.directory / _part_folder(name)
+        if name in self._parts:
+            raise UsageError(f"the part {name!r} of this run was opened already: name it otherwise")
         with self.writing(directory):
             directory.mkdir(exist_ok=True)
             taken_by = _part_name(directory)
@@ -86,6 +90,7 @@ class Run:
                 )
             if taken_by is None:
                 write_atomically(directory / PART_FILE, json.dumps({"part": name}) + "\n")
+        self._parts.add(name)
         config = {**self.config, "part": name}
         return Run(directory, taken_by is not None, config, self.tensorboard, self)
 

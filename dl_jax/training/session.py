@@ -66,6 +66,7 @@ class Session:
             raise
         self.best = None if self.validation is None else jit(Best.initial)(self.state)
         self.step, self.history = 0, []
+        self._save_failure: str | None = None
         self.pending: tuple[Chunk, int] | None = None
         self._train_chunk = make_train_chunk(
             learner,
@@ -200,6 +201,7 @@ class Session:
         if self.config.stop_on_nonfinite and not finite.all():
             self._stop_nonfinite("parameters are", np.where(finite, -1, self.step))
         failure = self.checkpoints.save(self.step, Saved(self.state, self.best))
+        self._save_failure = failure
         if failure:
             self.progress.say(f"warning: {failure}; the run continues")
 
@@ -242,7 +244,8 @@ class Session:
         failure = self.checkpoints.finish()
         if self.checkpoints.latest == self.step:
             return None
-        return failure or f"its checkpoint could not be saved in {self.run.checkpoints}"
+        reason = failure or self._save_failure
+        return reason or f"its checkpoint could not be saved in {self.run.checkpoints}"
 
     def _stop_nonfinite(self, what: str, first_bad: np.ndarray) -> None:
         """End the run; `first_bad` is the first bad step of each replica, or -1."""

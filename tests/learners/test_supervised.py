@@ -339,3 +339,11 @@ def test_learns_what_the_images_show():
     state, _ = train(learner, started(learner), [make_batch(32, seed) for seed in range(200)])
     measured = jax.jit(learner.eval_step)(state, make_batch(200, 1000)).means()
     assert measured["accuracy"] > 0.9  # by chance 0.33
+
+
+def test_a_metric_that_does_not_fit_is_named_with_what_to_pass():
+    """The simplest regression, with the default metric of classifiers."""
+    learner = supervised(mlp((1,), (), 1), l2_loss, optax.sgd(0.1), inputs="x", targets="y")
+    batch = {"x": jnp.ones((4, 1)), "y": jnp.ones((4, 1))}
+    with pytest.raises(UsageError, match=r"metric 'accuracy' does not fit .* pass metrics=\{\}"):
+        learner.train_step(learner.init(KEY), batch)

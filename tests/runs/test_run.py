@@ -376,3 +376,12 @@ def test_the_command_that_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert arguments == (
         f"-m experiments.x --seeds 3 --epochs 2 --out {tmp_path} --name mine --resume"
     )
+
+
+def test_a_part_cannot_be_opened_twice(tmp_path: Path):
+    """The second learner would be, in silence, the first one's checkpoint."""
+    run = opened(tmp_path)
+    run.part("a")
+    run.part("b")
+    with pytest.raises(UsageError, match="the part 'a' of this run was opened already"):
+        run.part("a")

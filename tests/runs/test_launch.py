@@ -168,7 +168,11 @@ def test_a_run_that_began_stays(monkeypatch, tmp_path: Path):
     ("size", "message"),
     [
         ("4k", "error: .*/run/metrics.jsonl cannot be written .No space left on device.: free"),
-        ("100k", "error: training ended at step 8, but .* /run/checkpoints: see to that"),
+        (
+            "100k",
+            "error: training ended at step 8, but the checkpoint of step 8 could not be saved "
+            ".No space left on device: .*/run/checkpoints has .* needed.*: see to that, then resume",
+        ),
     ],
 )
 def test_a_full_disk_is_one_sentence_at_the_end(tmp_path: Path, size: str, message: str):

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from dl_jax.compilation import jit
-from dl_jax.data import BatchOrder, Dataset
+from dl_jax.data import Dataset
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import Learner, over_seeds, supervised
 from dl_jax.models import Model, cnn, mlp
@@ -62,7 +62,7 @@ def epoch_runner(learner: Learner, count: int, compiled_loop: bool | None) -> Ca
     """A function that trains one epoch over `count` resident examples, shuffled."""
     state = jit(learner.init)(jax.random.key(0))
     dataset = Dataset("random", "train", examples(count))
-    order = BatchOrder(count, BATCH, 0, learner.streams)
+    order = dataset.order(BATCH, 0, learner.streams)
     train_chunk = make_train_chunk(
         learner, dataset, order, on_device=True, compiled_loop=compiled_loop
     )

@@ -1,4 +1,4 @@
-"""`jax.jit` with the compiler options that the platform needs to be fast."""
+"""What the platform needs to be fast: compiler options of `jax.jit`, and loops that it can bear."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from dl_jax.folders import cache_folder
+from dl_jax.types import Tree
 
 # On CPU, XLA sends convolutions to a slow fusion by default; with this they go to Eigen, up to five
 # times faster in the gradient of the kernel. Experimental in XLA, and unknown to some versions.
@@ -40,6 +41,28 @@ def keep_compiled_programs() -> None:
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def rolled_loop_is_fast(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether `function(*arguments)` is as fast inside a compiled loop as outside of one.
+
+    It is, on every platform, with one exception: on CPU a convolution inside a compiled loop runs
+    some thirty times slower than outside (docs/performance.md).
+
+    Args:
+        function: is traced, not computed.
+        arguments: arrays, or their shapes and types (`jax.ShapeDtypeStruct`).
+    """
+    return jax.default_backend() != "cpu" or not holds_convolution(function, *arguments)
+
+
+def scan(body: Callable[..., tuple[Tree, Tree]], carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
+    """`jax.lax.scan(body, carry, xs)`, unrolled where a compiled loop would be slow.
+
+    For loops whose body may hold a convolution: microbatches, the steps of a critic.
+    """
+    first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+    return jax.lax.scan(body, carry, xs, unroll=not rolled_loop_is_fast(body, carry, first))
 
 
 def holds_convolution(function: Callable[..., Any], *arguments: Any) -> bool:

@@ -25,6 +25,11 @@ def stopping_only(default: Any) -> Any:
     return field(default=default, metadata={CHANGES: "stopping"})
 
 
+def place_only(default: Any) -> Any:
+    """A field that says where something lies on this machine; it is not recorded."""
+    return field(default=default, metadata={CHANGES: "place"})
+
+
 def length_only(default: Any) -> Any:
     """A field that changes the number of steps, and the result as far as a schedule depends on it.
 
@@ -49,7 +54,7 @@ class Change(NamedTuple):
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """All values of a configuration as JSON has them, without its field `run`."""
+    """All values of a configuration as JSON has them, without its field `run` and places."""
     return _values(config, lambda _: True)
 
 
@@ -113,7 +118,11 @@ def _values(config: Any, wanted: Callable[[Field], bool]) -> dict[str, Any]:
 
 
 def _fields(config: Any) -> list[Field]:
-    return [f for f in fields(config) if f.name != NOT_CONFIGURATION]
+    return [
+        f
+        for f in fields(config)
+        if f.name != NOT_CONFIGURATION and f.metadata.get(CHANGES) != "place"
+    ]
 
 
 def _default(f: Field, defaults: Any, owner: type) -> Any:

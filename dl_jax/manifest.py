@@ -22,7 +22,7 @@ def seal(folder: Path, facts: Mapping[str, Any]) -> None:
         folder: whose files are read; those in folders within it count as well.
         facts: what `verify` gives back, such as the key of a cache or the step of a checkpoint.
     """
-    files = {name: _sha256(folder / name) for name in _files(folder)}
+    files = {name: file_digest(folder / name) for name in _files(folder)}
     content = {"facts": dict(facts), "files": files}
     write_atomically(folder / MANIFEST, json.dumps({**content, "sha256": _own(content)}, indent=2))
 
@@ -37,7 +37,7 @@ def verify(folder: Path) -> dict[str, Any]:
     facts, files = _read(folder)
     for name, digest in files.items():
         try:
-            found = _sha256(_regular(folder / name))
+            found = file_digest(_regular(folder / name))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ValueError(f"the file {name} is missing") from error
         if found != digest:
@@ -53,6 +53,12 @@ def sealed_facts(folder: Path) -> dict[str, Any]:
         OSError: it is there and cannot be read now.
     """
     return _read(folder)[0]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -92,11 +98,6 @@ def _regular(path: Path) -> Path:
 def _files(folder: Path) -> list[str]:
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return [name for path in found if (name := path.relative_to(folder).as_posix()) != MANIFEST]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _own(content: Mapping[str, Any]) -> str:

@@ -1,4 +1,7 @@
-"""Write the README's table of results from `results/*.json`, which the runs wrote.
+"""Write the README's tables of results from `results/*.json`, which the runs wrote.
+
+One table for each subject, the folder of the experiment. A result stands in it if it names the
+metric that is its headline.
 
 Command: python -m results
 """
@@ -7,85 +10,89 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
-SOURCES = {
-    "quickstart": "none",
-    "mnist_mlp": "0.98 (course)",
-    "mnist_cnn": "0.98 (course)",
-    "fashion_mlp": "0.8794 (course)",
-    "fashion_cnn": "0.8234 (course)",
-    "regression": "none",
-    "logistic": "none",
-    "optimize_surface": "none",
-    "toy_classification": "none",
-    "three_ways": "none",
-    "optimizers_and_initializers": "none",
-    "batchnorm_dropout": "none",
-    "custom_layers": "none",
-    "quantile_labels": "none",
-    "loss_landscape": "none",
-}
+HEAD = [
+    "| experiment | source's figure | metric | ours, on the test set | seeds | hardware | time "
+    "| command |",
+    "| --- | --- | --- | --- | ---: | --- | ---: | --- |",
+]
 
 
-def rows(folder: Path) -> list[str]:
-    """The rows of the table in the order of `SOURCES`: one for each learner of each result file.
+def tables(folder: Path) -> list[str]:
+    """The lines of all tables, subjects and experiments in the order of their names.
 
     Raises:
         ValueError: the code of a result was not committed.
     """
-    table = [
-        "| experiment | source's figure | test accuracy | seeds | hardware | time | command |",
-        "| --- | --- | --- | ---: | --- | ---: | --- |",
-    ]
     records = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    order = list(SOURCES)
-    for name, record in sorted(
-        records.items(), key=lambda item: order.index(item[1]["experiment"])
-    ):
+    by_subject: dict[str, list[str]] = {}
+    for name, record in records.items():
         commit = record["environment"]["git_commit"]
         if commit is None or commit.endswith("-dirty"):
             raise ValueError(
                 f"the commit of {name}.json is {commit}, expected a clean one: run it again"
             )
-        minutes, seconds = divmod(round(record["seconds"]), 60)
-        compared = record.get("test", {})
-        if "accuracy" in compared:
-            compared = {"": compared}
-        time = f"{minutes}:{seconds:02} for all {'seeds' if '' in compared else 'of them'}"
-        command = f"`{record['command']}`"
-        for kind, measured in compared.items():
-            if "accuracy" not in measured:  # a regression, or a sweep
-                continue
-            accuracy = measured["accuracy"]
-            spread = f" ± {accuracy['std']:.4f}" if len(accuracy["values"]) > 1 else ""
-            table.append(
-                f"| {name}{kind and f': {kind}'} | {SOURCES[record['experiment']]} "
-                f"| {accuracy['mean']:.4f}{spread} "
-                f"| {len(accuracy['values'])} "
-                f"| {record['environment']['processor']} | {time} | {command} |"
-            )
-            time = command = "as above"
-    return table
+        by_subject.setdefault(subject(record["command"]), []).extend(rows(name, record))
+    lines = []
+    for title, found in sorted(by_subject.items()):
+        if found:
+            lines += [f"**{title}**", "", *HEAD, *found, ""]
+    return lines[:-1]
 
 
-def with_table(readme: str, table: list[str]) -> str:
-    """The README with the table between its markers."""
-    block = "\n".join([BEGIN, *table, END])
+def subject(command: str) -> str:
+    """The folder of the experiment that a command runs.
+
+    >>> subject("python -m experiments.vision.mnist_cnn --seeds 3"), subject("python -m x.start")
+    ('vision', 'start')
+    """
+    match = re.search(r"-m \w+\.(\w+)", command)
+    return match.group(1) if match else "others"
+
+
+def rows(name: str, record: Mapping[str, Any]) -> Iterator[str]:
+    """One row for each learner of a result that has a headline."""
+    headline = record.get("headline")
+    if headline is None:
+        return
+    test = record["test"]
+    compared = {"": test} if headline in test else test
+    minutes, seconds = divmod(round(record["seconds"]), 60)
+    time = f"{minutes}:{seconds:02}{' for all of them' if len(compared) > 1 else ''}"
+    command, source = f"`{record['command']}`", record.get("source") or "none"
+    times = record.get("test_evaluations", 1)
+    seen = "" if times == 1 else f" (test set evaluated {times} times)"
+    for kind, measured in compared.items():
+        value = measured[headline]
+        spread = f" ± {value['std']:.4f}" if len(value["values"]) > 1 else ""
+        yield (
+            f"| {name}{kind and f': {kind}'} | {source} | {headline} "
+            f"| {value['mean']:.4f}{spread}{seen} | {len(value['values'])} "
+            f"| {record['environment']['processor']} | {time} | {command} |"
+        )
+        time = command = source = "as above"
+
+
+def with_tables(readme: str, lines: list[str]) -> str:
+    """The README with the tables between its markers."""
+    block = "\n".join([BEGIN, *lines, END])
     pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
     return re.sub(pattern, lambda _: block, readme, flags=re.DOTALL)
 
 
 def main() -> None:
-    """Write the table, or with `--check` only say whether it is up to date."""
+    """Write the tables, or with `--check` only say whether they are up to date."""
     parser = argparse.ArgumentParser(prog="python -m results", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if stale")
     arguments = parser.parse_args()
     readme = ROOT / "README.md"
     before = readme.read_text()
-    after = with_table(before, rows(ROOT / "results"))
+    after = with_tables(before, tables(ROOT / "results"))
     if arguments.check:
         sys.exit(f"{readme.name} is stale" if after != before else 0)
     readme.write_text(after)

@@ -11,7 +11,16 @@ SOURCES = sorted(path for top in ("dl_jax", "experiments") for path in (ROOT / t
 # Low to high. What shares a floor does not import one another.
 FLOORS = [
     {"errors", "types", "folders", "signals"},
-    {"paths", "compilation", "concrete", "configuration", "huge_pages", "manifest", "shape_checks"},
+    {
+        "paths",
+        "compilation",
+        "concrete",
+        "configuration",
+        "huge_pages",
+        "manifest",
+        "processes",
+        "shape_checks",
+    },
     {"evaluation"},
     {"functional", "data", "autograd"},
     {"backprop"},

@@ -1,13 +1,15 @@
 """Datasets by name, and the order in which training visits their examples."""
 
-from dl_jax.data.dataset import Dataset
-from dl_jax.data.images import ImageDataset, image_statistics, load, load_splits
-from dl_jax.data.order import BatchOrder
+from dl_jax.data.dataset import Dataset, Ordering, contiguous, grouped_by_length, shuffled
+from dl_jax.data.images import ImageData, ImageDataset, image_statistics, load, load_splits
+from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
+from dl_jax.data.process_slice import process_slice
 from dl_jax.data.splits import SPLITS
 from dl_jax.data.stream import stream
 from dl_jax.data.tables import (
     TABLES,
     Encoding,
+    TableData,
     digitize,
     encode,
     fit_encoding,
@@ -18,24 +20,38 @@ from dl_jax.data.tables import (
     uniform_edges,
 )
 from dl_jax.data.toy import TOYS, toy, toy_splits
+from dl_jax.data.toy_data import ToyData
+from dl_jax.data.windows import Windows
 
 __all__ = [
     "SPLITS",
     "TABLES",
     "TOYS",
-    "BatchOrder",
+    "Contiguous",
     "Dataset",
     "Encoding",
+    "GroupedByLength",
+    "ImageData",
     "ImageDataset",
+    "Order",
+    "Ordering",
+    "Shuffled",
+    "TableData",
+    "ToyData",
+    "Windows",
+    "contiguous",
     "digitize",
     "encode",
     "fit_encoding",
+    "grouped_by_length",
     "image_statistics",
     "load",
     "load_splits",
     "load_table",
+    "process_slice",
     "quantile_edges",
     "read_csv",
+    "shuffled",
     "stream",
     "table_splits",
     "toy",

@@ -44,6 +44,7 @@ with checking_shapes("dl_jax.functional"):
         xavier_uniform,
         zeros,
     )
+    from dl_jax.functional.key_value_cache import KeyValueCache, empty_cache
     from dl_jax.functional.losses import (
         binary_cross_entropy,
         cross_entropy,
@@ -67,6 +68,7 @@ __all__ = [
     "Activation",
     "Cell",
     "Initializer",
+    "KeyValueCache",
     "avg_pool",
     "batch_norm",
     "binary_correct",
@@ -84,6 +86,7 @@ __all__ = [
     "dropout",
     "elu",
     "embed",
+    "empty_cache",
     "expand_as",
     "gelu",
     "global_avg_pool",

@@ -1,11 +1,16 @@
 """Positional encodings."""
 
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Integer
 
 from dl_jax.functional.precision import at_least_float32
 from dl_jax.types import Array, Count
+
+Positions: TypeAlias = Integer[Array, " time"] | Integer[Array, "batch time"]
+"""Positions of the steps of sequences: the same in all of them, or a row for each."""
 
 
 def sinusoidal_positions(
@@ -21,13 +26,13 @@ def sinusoidal_positions(
 
     Source: Vaswani et al. (2017), arXiv:1706.03762, section 3.5.
     """
-    angles = _angles(jnp.arange(length), features, base)  # [T, F / 2]
+    angles = _angles(jnp.arange(length)[None], features, base)[0]  # [T, F / 2]
     return jnp.stack([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(length, features)
 
 
 def rotary_positions(
     x: Float[Array, "batch time heads head_dim"],
-    positions: Integer[Array, " time"],
+    positions: Positions,
     *,
     base: float = 10_000.0,
 ) -> Float[jax.Array, "batch time heads head_dim"]:
@@ -39,7 +44,7 @@ def rotary_positions(
 
     Args:
         x: queries or keys.
-        positions: position of each time step, the same for all sequences of the batch.
+        positions: of the time steps: `[time]` for all sequences, or `[batch, time]`.
         base: a larger one makes the rotation of the later planes slower.
 
     Raises:
@@ -48,7 +53,8 @@ def rotary_positions(
     Source: Su et al. (2021), arXiv:2104.09864, equation 34, with the halves paired as in GPT-NeoX.
     """
     x = jnp.asarray(x)
-    angles = _angles(jnp.asarray(positions), x.shape[-1], base)[None, :, None]  # [1, T, 1, D / 2]
+    rows = jnp.atleast_2d(jnp.asarray(positions))  # [B, T] or [1, T]
+    angles = _angles(rows, x.shape[-1], base)[:, :, None]  # [B, T, 1, D / 2]
     cosine, sine = jnp.cos(angles), jnp.sin(angles)
     first, second = jnp.split(at_least_float32(x), 2, axis=-1)
     rotated = [first * cosine - second * sine, second * cosine + first * sine]
@@ -56,9 +62,9 @@ def rotary_positions(
 
 
 def _angles(
-    positions: Integer[jax.Array, " time"], features: Count, base: float
-) -> Float[jax.Array, "time half"]:
+    positions: Integer[jax.Array, "rows time"], features: Count, base: float
+) -> Float[jax.Array, "rows time half"]:
     if features % 2:
         raise ValueError(f"positional encodings need an even number of features, got {features}")
     frequencies = base ** (-jnp.arange(0, features, 2) / features)
-    return positions[:, None] * frequencies[None, :]
+    return positions[:, :, None] * frequencies[None, None, :]

@@ -1,24 +1,36 @@
 """Learners: `(init, train_step, eval_step)`, and transformations that take one and give one."""
 
-from dl_jax.learners.learner import Learner, TrainState
+from dl_jax.learners.augment import augment_images
+from dl_jax.learners.averaged import averaged
+from dl_jax.learners.learner import Learner, TrainState, Weights, initial_weights
 from dl_jax.learners.manual_backprop import manual_backprop
 from dl_jax.learners.metrics import Metrics
+from dl_jax.learners.objective import Objective, Outcome, example_keys, from_objective
 from dl_jax.learners.replicas import (
     flatten_replicas,
     over_hyperparameters,
     over_seeds,
     product,
 )
-from dl_jax.learners.sharded import REPLICATED, fully_sharded, local_mesh, sharded
+from dl_jax.learners.sharded import REPLICATED, fully_sharded, global_mesh, local_mesh, sharded
 from dl_jax.learners.supervised import supervised
 
 __all__ = [
     "REPLICATED",
     "Learner",
     "Metrics",
+    "Objective",
+    "Outcome",
     "TrainState",
+    "Weights",
+    "augment_images",
+    "averaged",
+    "example_keys",
     "flatten_replicas",
+    "from_objective",
     "fully_sharded",
+    "global_mesh",
+    "initial_weights",
     "local_mesh",
     "manual_backprop",
     "over_hyperparameters",

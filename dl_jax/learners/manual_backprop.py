@@ -1,19 +1,17 @@
 """Supervised learning with gradients from backpropagation by hand."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
-import jax
-import jax.numpy as jnp
 import optax
 
 from dl_jax.backprop import Op, mean_loss
 from dl_jax.errors import UsageError
 from dl_jax.functional import correct
 from dl_jax.learners.batches import check_batch
-from dl_jax.learners.learner import Learner, TrainState
+from dl_jax.learners.learner import Learner
 from dl_jax.learners.metrics import Metrics
-from dl_jax.types import Batch, Params, PRNGKey, State
+from dl_jax.learners.objective import Outcome, from_objective
+from dl_jax.types import Array, Batch, Params, PRNGKey, State, Tree
 
 
 def manual_backprop(
@@ -40,33 +38,29 @@ def manual_backprop(
             or a training batch has a mask.
     """
 
-    def init(key: PRNGKey) -> TrainState:
-        params_key, run_key = jax.random.split(key)
-        params, model_state = init_params(params_key)
-        opt_state = optimizer.init(params)
-        return TrainState(jnp.zeros((), jnp.int32), params, model_state, opt_state, run_key)
+    def outcome(losses: Array, logits: Array, batch: Batch, model_state: State) -> Outcome:
+        values = {"loss": losses, "accuracy": correct(logits, batch[targets])}
+        return Outcome(Metrics.of(values, batch.get("mask")), model_state)
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def objective(
+        params: Params, model_state: State, carry: Tree, batch: Batch, *, train: bool, key: PRNGKey
+    ) -> Outcome:
+        del carry, train, key
+        check_batch(batch, inputs, targets)
+        logits, _ = network.forward(params, batch[inputs])
+        return outcome(loss.forward(logits, batch[targets])[0], logits, batch, model_state)
+
+    def gradient(
+        params: Params, model_state: State, carry: Tree, batch: Batch, *, key: PRNGKey
+    ) -> tuple[Params, Outcome]:
+        del carry, key
         check_batch(batch, inputs, targets)
         if "mask" in batch:
             raise UsageError(
                 "manual_backprop got a training batch with a mask, which it does not support: "
                 "train on whole batches"
             )
-        losses, logits, gradients = mean_loss(
-            network, loss, state.params, batch[inputs], batch[targets]
-        )
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        measured = {"loss": losses, "accuracy": correct(logits, batch[targets])}
-        step = state.step + 1
-        return replace(state, step=step, params=params, opt_state=opt_state), Metrics.of(measured)
+        losses, logits, gradients = mean_loss(network, loss, params, batch[inputs], batch[targets])
+        return gradients, outcome(losses, logits, batch, model_state)
 
-    def eval_step(state: TrainState, batch: Batch) -> Metrics:
-        check_batch(batch, inputs, targets)
-        logits, _ = network.forward(state.params, batch[inputs])
-        losses, _ = loss.forward(logits, batch[targets])
-        measured = {"loss": losses, "accuracy": correct(logits, batch[targets])}
-        return Metrics.of(measured, batch.get("mask"))
-
-    return Learner(init, train_step, eval_step)
+    return from_objective(init_params, objective, optimizer, gradient=gradient)

@@ -13,10 +13,10 @@ from dl_jax.types import Leaf
 
 @struct.dataclass
 class Metrics:
-    """For each name, the sum of a value over examples, and the number of examples.
+    """For each name, the sum of a value over examples or tokens, and their number.
 
-    The mean over a dataset is the sum of sums over the sum of counts, so that each example weighs
-    the same, also in a smaller last batch.
+    The mean over a dataset is the sum of sums over the sum of counts, so that each example (or
+    token) weighs the same, also in a smaller last batch.
     """
 
     sums: Mapping[str, Leaf]  # float [*replicas]
@@ -25,23 +25,37 @@ class Metrics:
     @classmethod
     def of(
         cls,
-        values: Mapping[str, Float[Array, " batch"]],
-        mask: Shaped[Array, " batch"] | None = None,
+        values: Mapping[str, Float[Array, "batch ..."]],
+        *masks: Shaped[Array, "batch ..."] | None,
     ) -> "Metrics":
-        """Sums and counts of per-example values, over the examples whose `mask` is not 0.
+        """Sums and counts of values per example or per token, where no mask is 0.
+
+        Args:
+            values: by name; `[batch]`, or `[batch, time]` and so on.
+            masks: `[batch]`, for whole examples, or with as many of the values' first axes as they
+                have; None is no mask.
 
         Raises:
-            ValueError: the mask has another shape than the values.
+            ValueError: the shape of a mask is not that of the first axes of the values.
         """
         sums, counts = {}, {}
         for name, value in values.items():
-            if mask is not None and jnp.shape(mask) != value.shape:
-                raise ValueError(
-                    f"mask has shape {jnp.shape(mask)}, expected that of {name}: {value.shape}"
-                )
-            counts[name] = jnp.asarray(value.size) if mask is None else (mask != 0).sum()
+            chosen = None
+            for mask in masks:
+                if mask is None:
+                    continue
+                shape = jnp.shape(mask)
+                if not shape or shape != value.shape[: len(shape)]:
+                    raise ValueError(
+                        f"mask has shape {shape}, expected that of {name}, {value.shape}, or of "
+                        "its first axes"
+                    )
+                counted = (mask != 0).reshape(*shape, *[1] * (value.ndim - len(shape)))
+                counted = jnp.broadcast_to(counted, value.shape)
+                chosen = counted if chosen is None else chosen & counted
+            counts[name] = jnp.asarray(value.size) if chosen is None else chosen.sum()
             # `where`, not a product: 0 * nan would poison the sum.
-            sums[name] = (value if mask is None else jnp.where(mask != 0, value, 0)).sum()
+            sums[name] = (value if chosen is None else jnp.where(chosen, value, 0)).sum()
         return cls(sums, counts)
 
     def merge(self, other: "Metrics") -> "Metrics":

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from dl_jax.errors import UsageError, check_integer, nearest
-from dl_jax.learners.learner import Learner, TrainState
+from dl_jax.learners.learner import Learner, TrainState, Weights
 from dl_jax.learners.metrics import Metrics
 from dl_jax.types import Batch, Params, PRNGKey, State
 
@@ -23,21 +23,28 @@ Grid = Mapping[str, Array | np.ndarray | Sequence[float | int]]
 def over_seeds(learner: Learner, count: int) -> Learner:
     """`count` independent replicas of a learner in one program.
 
-    Replica `i` starts from `fold_in(key, i)`, whatever the count. Every array of the state and
-    each training batch has the replicas as its first axis; evaluation batches are shared.
+    Replica `i` starts from `fold_in(key, i)`, whatever the count; a `start` is common to all. Every
+    array of the state and each training batch has the replicas as its first axis; evaluation
+    batches are shared.
 
     Raises:
         UsageError: `count` is not an integer in [1, 65536].
     """
     check_integer("seeds", count, low=1, high=MAX_REPLICAS)
 
-    def init(key: PRNGKey) -> TrainState:
-        return jax.vmap(lambda i: learner.init(jax.random.fold_in(key, i)))(jnp.arange(count))
+    def init(key: PRNGKey, start: Weights | None = None) -> TrainState:
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
+        return jax.vmap(lambda key: learner.init(key, start))(keys)
 
     def eval_step(state: TrainState, batch: Batch) -> Metrics:
         return jax.vmap(learner.eval_step, in_axes=(0, None))(state, batch)
 
-    return Learner(init, jax.vmap(learner.train_step), eval_step, (count, *learner.streams))
+    return learner._replace(
+        init=init,
+        train_step=jax.vmap(learner.train_step),
+        eval_step=eval_step,
+        streams=(count, *learner.streams),
+    )
 
 
 def over_hyperparameters(make_learner: Callable[..., Learner], grid: Grid) -> Learner:
@@ -61,12 +68,13 @@ def over_hyperparameters(make_learner: Callable[..., Learner], grid: Grid) -> Le
     values = _checked_grid(make_learner, grid)
     count = len(next(iter(values.values())))
     points = [{name: value[i] for name, value in values.items()} for i in range(count)]
-    streams = {make_learner(**point).streams for point in points}
+    learners = [make_learner(**point) for point in points]
+    streams = {learner.streams for learner in learners}
     if len(streams) > 1:
         raise UsageError(f"the points of a sweep have streams {streams}, expected the same for all")
 
-    def init(key: PRNGKey) -> TrainState:
-        return jax.vmap(lambda point: make_learner(**point).init(key))(values)
+    def init(key: PRNGKey, start: Weights | None = None) -> TrainState:
+        return jax.vmap(lambda point: make_learner(**point).init(key, start))(values)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         def step(point: dict[str, Any], state: TrainState) -> tuple[TrainState, Metrics]:
@@ -80,7 +88,7 @@ def over_hyperparameters(make_learner: Callable[..., Learner], grid: Grid) -> Le
 
         return jax.vmap(step)(values, state)
 
-    return Learner(init, train_step, eval_step, *streams)
+    return learners[0]._replace(init=init, train_step=train_step, eval_step=eval_step)
 
 
 def product(axes: Grid) -> dict[str, Array]:

@@ -1,13 +1,14 @@
 """A learner on a mesh of devices: data-parallel, or with its state sharded as well."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from dl_jax.errors import UsageError, check_choice
-from dl_jax.learners.learner import Learner, TrainState
+from dl_jax.learners.learner import Learner, TrainState, Weights
 from dl_jax.learners.metrics import Metrics
 from dl_jax.paths import Rules, match, path_names
 from dl_jax.types import Batch, PRNGKey, Tree
@@ -24,6 +25,12 @@ def local_mesh(axis: str = "data") -> Mesh:
     devices = jax.local_devices()
     auto = (jax.sharding.AxisType.Auto,)
     return jax.make_mesh((len(devices),), (axis,), axis_types=auto, devices=devices)
+
+
+def global_mesh(axis: str = "data") -> Mesh:
+    """All devices of all processes that train together along one mesh axis."""
+    auto = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((jax.device_count(),), (axis,), axis_types=auto)
 
 
 def fully_sharded(mesh: Mesh, axis: str = "data") -> Rules[Placement]:
@@ -63,7 +70,7 @@ def sharded(
     """
 
     def place(state: TrainState) -> TrainState:
-        specs = _state_specs(state, rules)
+        specs = _state_specs(state, rules, axis)
         return jax.tree.map(
             lambda leaf, spec: jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, spec)),
             state,
@@ -73,37 +80,43 @@ def sharded(
     devices = mesh.shape[check_choice("axis", axis, mesh.shape)]
 
     def cut(batch: Batch, streams: int, kind: str) -> Batch:
-        size = min(array.shape[streams] for array in batch.values())
+        size = min(array.shape[streams] for array in jax.tree.leaves(batch))
         if size % devices:
             raise UsageError(
                 f"a {kind} of {size} examples cannot be split over {devices} devices: make the "
                 f"{kind} size a multiple of {devices}"
             )
         sharding = NamedSharding(mesh, P(*[None] * streams, axis))
-        return {k: jax.lax.with_sharding_constraint(v, sharding) for k, v in batch.items()}
+        return jax.lax.with_sharding_constraint(batch, sharding)
 
-    def init(key: PRNGKey) -> TrainState:
-        return place(learner.init(key))
+    def everywhere(metrics: Metrics) -> Metrics:
+        """On every device, so that each process can read them."""
+        return jax.lax.with_sharding_constraint(metrics, NamedSharding(mesh, P()))
+
+    def init(key: PRNGKey, start: Weights | None = None) -> TrainState:
+        return place(learner.init(key, start))
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         state, metrics = learner.train_step(
             place(state), cut(batch, len(learner.streams), "training batch")
         )
-        return place(state), metrics
+        return place(state), everywhere(metrics)
 
     def eval_step(state: TrainState, batch: Batch) -> Metrics:
-        return learner.eval_step(place(state), cut(batch, 0, "evaluation batch"))
+        return everywhere(learner.eval_step(place(state), cut(batch, 0, "evaluation batch")))
 
-    return Learner(init, train_step, eval_step, learner.streams)
+    return learner._replace(init=init, train_step=train_step, eval_step=eval_step)
 
 
-def _state_specs(state: TrainState, rules: Rules[Placement]) -> Tree:
+def _state_specs(state: TrainState, rules: Rules[Placement], axis: str) -> Tree:
     """The sharding of every leaf.
 
     An optimizer leaf whose path ends in a parameter's path (and has its shape) gets that
-    parameter's sharding; all others are replicated.
+    parameter's sharding. The carry is split with the batch; all others are replicated.
     """
     replicas = len(state.replicas)
+    carry = jax.tree.map(lambda _: P(*[None] * replicas, axis), state.carry)
+    state = replace(state, carry=())
     shapes = [leaf.shape for leaf in jax.tree.leaves(state.params)]
     placements = jax.tree.leaves(
         match(state.params, rules), is_leaf=lambda x: isinstance(x, P) or callable(x)
@@ -125,7 +138,7 @@ def _state_specs(state: TrainState, rules: Rules[Placement]) -> Tree:
         spec_of(name, leaf.shape)
         for name, leaf in zip(path_names(state), jax.tree.leaves(state), strict=True)
     ]
-    return jax.tree.unflatten(jax.tree.structure(state), leaves)
+    return replace(jax.tree.unflatten(jax.tree.structure(state), leaves), carry=carry)
 
 
 def _spec(placement: Placement, shape: tuple[int, ...]) -> P:

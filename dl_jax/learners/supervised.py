@@ -1,26 +1,24 @@
 """Supervised learning: inputs, targets and a loss for each example."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
-from dl_jax.errors import UsageError, check_integer
+from dl_jax.errors import UsageError
 from dl_jax.functional import correct
 from dl_jax.learners.batches import check_batch
-from dl_jax.learners.learner import Learner, TrainState
+from dl_jax.learners.learner import Learner
 from dl_jax.learners.metrics import Metrics
+from dl_jax.learners.objective import Outcome, from_objective
 from dl_jax.models import Model
 from dl_jax.shape_checks import TypeCheckError, explain
 from dl_jax.types import Batch, Params, PRNGKey, State, Tree
 
-PerExample = Callable[[Array, Array], Float[Array, " batch"]]
-Augment = Callable[..., Shaped[Array, "batch ..."]]
+PerExample = Callable[[Array, Array], Float[Array, "batch ..."]]
+Augment = Callable[..., Batch]
 
 
 def supervised(
@@ -31,6 +29,7 @@ def supervised(
     inputs: str = "image",
     targets: str = "label",
     metrics: Mapping[str, PerExample] = MappingProxyType({"accuracy": correct}),
+    eval_loss: PerExample | None = None,
     augment: Augment | None = None,
     microbatches: int = 1,
 ) -> Learner:
@@ -38,135 +37,72 @@ def supervised(
 
     Args:
         model: maps the batch's inputs to outputs.
-        loss: one value per example, such as `dl_jax.functional.cross_entropy`.
+        loss: one value per example, such as `dl_jax.functional.cross_entropy`, or per token where
+            there is a target for each.
         optimizer: turns gradients into updates.
         inputs: name of the inputs in a batch.
         targets: name of the targets in a batch.
         metrics: further values per example, reported beside `loss`.
-        augment: `augment(inputs, key=key)`, applied only in training.
-        microbatches: gradient accumulation: split each batch into this many microbatches, with one
-            update per batch. Same result, less memory (running statistics excepted).
+        eval_loss: what is reported as `loss` in evaluation, where it differs from `loss`: the loss
+            without label smoothing.
+        augment: `augment(batch, key=key) -> batch`, applied only in training, so that boxes move
+            with their image and labels mix with theirs. Where it changes the shape of the targets,
+            as mixing does, the metrics beside the loss are left out of training.
+        microbatches: gradient accumulation, as for `from_objective`.
 
     Raises:
         UsageError: `microbatches` is not a positive integer, or a metric is named `loss`; and, when
             the learner is traced, the batch has no such arrays, their numbers of examples differ,
             microbatches do not divide it, or the loss or a metric is not one value per example.
     """
-    check_integer("microbatches", microbatches, low=1)
     if "loss" in metrics:
         raise UsageError(
             "metrics has one named 'loss', which is the name of the loss itself: choose another"
         )
 
-    def init(key: PRNGKey) -> TrainState:
-        params_key, run_key = jax.random.split(key)
-        params, model_state = model.init(params_key)
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            model_state=model_state,
-            opt_state=optimizer.init(params),
-            key=run_key,
-        )
-
-    def values(outputs: Array, batch: Batch) -> dict[str, Float[Array, " batch"]]:
-        named, examples = {"loss": loss, **metrics}, batch[targets].shape[:1]
-        measured = {}
-        for name, function in named.items():
-            try:
-                measured[name] = function(outputs, batch[targets])
-            except TypeCheckError as error:
-                if name == "loss":
-                    raise
-                raise UsageError(
-                    f"the metric {name!r} does not fit the outputs and targets ({explain(error)}): "
-                    "pass metrics={} or metrics of your own"
-                ) from error
-        for name, value in measured.items():
-            if value.shape != examples:
-                raise UsageError(
-                    f"{name} of a batch has shape {value.shape}, expected {examples}: one value "
-                    "per example, not their mean"
-                )
-        return measured
-
     def objective(
-        params: Params, model_state: State, batch: Batch, key: PRNGKey, total: Array
-    ) -> tuple[Float[Array, ""], tuple[State, Metrics]]:
-        """This batch's share of the mean loss over `total` examples."""
+        params: Params, model_state: State, carry: Tree, batch: Batch, *, train: bool, key: PRNGKey
+    ) -> Outcome:
+        check_batch(batch, inputs, targets)
         augment_key, model_key = jax.random.split(key)
-        x = batch[inputs] if augment is None else augment(batch[inputs], key=augment_key)
-        outputs, model_state = model.apply(params, model_state, x, train=True, key=model_key)
-        measured = Metrics.of(values(outputs, batch), batch.get("mask"))
-        return measured.sums["loss"] / total, (model_state, measured)
-
-    gradient = jax.grad(objective, has_aux=True)
-
-    def accumulated(
-        params: Params, model_state: State, batch: Batch, key: PRNGKey, total: Array
-    ) -> tuple[Tree, tuple[State, Metrics]]:
-        """`gradient` of the whole batch, accumulated over microbatches."""
-        size = batch[targets].shape[0]
-        if size % microbatches:
-            raise UsageError(
-                f"a batch of {size} examples cannot be split into {microbatches} equal "
-                "microbatches: make the batch size a multiple"
-            )
-        parts = {name: a.reshape(microbatches, -1, *a.shape[1:]) for name, a in batch.items()}
-        first = {name: a[0] for name, a in parts.items()}
-        rest = {name: a[1:] for name, a in parts.items()}
-
-        def add(carry: Tree, part: tuple[Array, Batch]) -> tuple[Tree, None]:
-            gradients, (model_state, measured) = carry
-            index, examples = part
-            new_gradients, (model_state, new_measured) = gradient(
-                params, model_state, examples, jax.random.fold_in(key, index), total
-            )
-            gradients = jax.tree.map(jnp.add, gradients, new_gradients)
-            return (gradients, (model_state, measured.merge(new_measured))), None
-
-        start = gradient(params, model_state, first, jax.random.fold_in(key, 0), total)
-        # On CPU a convolution in a compiled loop is thirty times slower than in an unrolled one.
-        unroll = jax.default_backend() == "cpu"
-        return jax.lax.scan(add, start, (jnp.arange(1, microbatches), rest), unroll=unroll)[0]
-
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        check_batch(batch, inputs, targets)
-        key = jax.random.fold_in(state.key, state.step)
-        batch, mask = _blanked(batch), batch.get("mask")
-        total = jnp.asarray(batch[targets].shape[0] if mask is None else (mask != 0).sum())
-        gradients_of = gradient if microbatches == 1 else accumulated
-        gradients, (model_state, measured) = gradients_of(
-            state.params, state.model_state, batch, key, total
+        before = batch[targets].shape
+        if train and augment is not None:
+            batch = augment(batch, key=augment_key)
+            check_batch(batch, inputs, targets)
+        outputs, model_state = model.apply(
+            params, model_state, batch[inputs], train=train, key=model_key if train else None
         )
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        state = replace(
-            state,
-            step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
-            model_state=model_state,
-            opt_state=opt_state,
-        )
-        return state, measured
+        measured = {"loss": loss if train or eval_loss is None else eval_loss}
+        if batch[targets].shape == before:
+            measured |= metrics
+        values = _measure(measured, outputs, batch[targets])
+        return Outcome(Metrics.of(values, batch.get("mask")), model_state, carry)
 
-    def eval_step(state: TrainState, batch: Batch) -> Metrics:
-        check_batch(batch, inputs, targets)
-        outputs, _ = model.apply(state.params, state.model_state, batch[inputs], train=False)
-        return Metrics.of(values(outputs, batch), batch.get("mask"))
-
-    return Learner(init, train_step, eval_step)
+    return from_objective(model.init, objective, optimizer, microbatches=microbatches)
 
 
-def _blanked(batch: Batch) -> Batch:
-    """`batch` with zeros in the examples whose mask is 0.
+def _measure(
+    named: Mapping[str, PerExample], outputs: Array, targets: Array
+) -> dict[str, Float[Array, "batch ..."]]:
+    """The value of each function, which must be one per example, or one per target.
 
-    Their loss is masked already, but in the gradient 0 * nan is nan: their values must be finite.
+    Raises:
+        UsageError: it is not, or a metric does not fit the outputs.
     """
-    if "mask" not in batch:
-        return batch
-
-    def blank(array: Shaped[Array | np.ndarray, "batch ..."]) -> Shaped[Array, "batch ..."]:
-        counts = (batch["mask"] != 0).reshape(-1, *[1] * (array.ndim - 1))
-        return jnp.where(counts, array, jnp.zeros_like(array))
-
-    return {name: blank(array) for name, array in batch.items()}
+    measured = {}
+    for name, function in named.items():
+        try:
+            measured[name] = function(outputs, targets)
+        except TypeCheckError as error:
+            if name == "loss":
+                raise
+            raise UsageError(
+                f"the metric {name!r} does not fit the outputs and targets ({explain(error)}): "
+                "pass metrics={} or metrics of your own"
+            ) from error
+        if measured[name].shape not in (targets.shape[:1], targets.shape):
+            raise UsageError(
+                f"{name} of a batch has shape {measured[name].shape}, expected "
+                f"{targets.shape[:1]}: one value per example, not their mean"
+            )
+    return measured

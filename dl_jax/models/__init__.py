@@ -1,19 +1,38 @@
-"""Models: `(init, apply)` pairs, one architecture a file."""
+"""Models: `(init, apply)` pairs, one architecture a file, and layers of which they are made."""
 
+from dl_jax.models.chain import chain, features, residual
 from dl_jax.models.cnn import cnn
 from dl_jax.models.flax_bridge import from_linen, from_nnx
+from dl_jax.models.layers import conv, drop, flatten, from_function, linear, norm
 from dl_jax.models.mlp import mlp
-from dl_jax.models.model import Model, layer_key
-from dl_jax.models.transformations import standardize, with_compute_dtype, with_preprocessing
+from dl_jax.models.model import Model, Stepper
+from dl_jax.models.on_images import on_images
+from dl_jax.models.transformations import (
+    standardize,
+    with_compute_dtype,
+    with_frozen_statistics,
+    with_preprocessing,
+)
 
 __all__ = [
     "Model",
+    "Stepper",
+    "chain",
     "cnn",
+    "conv",
+    "drop",
+    "features",
+    "flatten",
+    "from_function",
     "from_linen",
     "from_nnx",
-    "layer_key",
+    "linear",
     "mlp",
+    "norm",
+    "on_images",
+    "residual",
     "standardize",
     "with_compute_dtype",
+    "with_frozen_statistics",
     "with_preprocessing",
 ]

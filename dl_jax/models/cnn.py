@@ -1,27 +1,15 @@
 """Small convolutional networks: blocks of 3x3 convolutions, each followed by a max-pool."""
 
-import math
 from collections.abc import Sequence
-
-import jax
-import jax.numpy as jnp
-from jaxtyping import Float, Shaped
+from functools import partial
 
 from dl_jax.errors import UsageError
-from dl_jax.functional import (
-    Activation,
-    Initializer,
-    conv2d,
-    dense,
-    dropout,
-    he_normal,
-    lecun_normal,
-    max_pool,
-    relu,
-    zeros,
-)
-from dl_jax.models.model import Model, check_inputs, check_sizes, layer_key, uses_dropout
-from dl_jax.types import Array, Params, PRNGKey, Scalar, State
+from dl_jax.functional import Activation, Initializer, he_normal, max_pool, relu
+from dl_jax.models.chain import Layer, chain
+from dl_jax.models.layers import conv, drop, flatten
+from dl_jax.models.mlp import dense_layers
+from dl_jax.models.model import Model, check_inputs, check_sizes
+from dl_jax.types import Scalar
 
 
 def cnn(
@@ -69,52 +57,14 @@ def cnn(
             f"images of {height}x{width} pixels are too small for {len(blocks)} halvings: "
             "use fewer blocks"
         )
-    drops = uses_dropout(dropout_rate)
-
-    def init(key: PRNGKey) -> tuple[Params, State]:
-        shapes: dict[str, tuple[int, ...]] = {}
-        fan = channels
-        for b, block in enumerate(blocks, 1):
-            for c, filters in enumerate(block, 1):
-                shapes[f"conv{b}_{c}"] = (3, 3, fan, filters)
-                fan = filters
-        fan *= (height >> len(blocks)) * (width >> len(blocks))
-        for d, units in enumerate(widths, 1):
-            shapes[f"dense{d}"] = (fan, units)
-            fan = units
-        keys = jax.random.split(key, len(shapes) + 1)
-        params = {
-            name: {"kernel": kernel_init(k, shape), "bias": zeros(k, shape[-1:])}
-            for (name, shape), k in zip(shapes.items(), keys, strict=False)
-        }
-        head = {
-            "kernel": lecun_normal(keys[-1], (fan, num_classes)),
-            "bias": zeros(keys[-1], (num_classes,)),
-        }
-        return {**params, "head": head}, {}
-
-    def apply(
-        params: Params,
-        state: State,
-        inputs: Shaped[Array, "batch ..."],
-        *,
-        train: bool,
-        key: PRNGKey | None = None,
-    ) -> tuple[Float[jax.Array, "batch classes"], State]:
-        def drop(x: jax.Array, place: int) -> jax.Array:
-            if not (train and drops):
-                return x
-            return dropout(x, dropout_rate, key=layer_key(key, place))
-
-        check_inputs("cnn", inputs, input_shape)
-        x = jnp.asarray(inputs)
-        for b, block in enumerate(blocks, 1):
-            for c in range(1, len(block) + 1):
-                x = activation(conv2d(x, **params[f"conv{b}_{c}"]))
-            x = drop(max_pool(x, 2), b)
-        x = x.reshape(x.shape[0], math.prod(x.shape[1:]))  # [B, F]
-        for d in range(1, len(widths) + 1):
-            x = drop(activation(dense(x, **params[f"dense{d}"])), len(blocks) + d)
-        return dense(x, **params["head"]), state
-
-    return Model(init, apply)
+    layers: dict[str, Layer] = {"inputs": partial(check_inputs, "cnn", input_shape)}
+    for b, block in enumerate(blocks, 1):
+        for c, filters in enumerate(block, 1):
+            layers[f"conv{b}_{c}"] = conv(channels, filters, kernel_init=kernel_init)
+            layers[f"activation{b}_{c}"] = activation
+            channels = filters
+        layers |= {f"pool{b}": max_pool, f"pool_drop{b}": drop(dropout_rate)}
+    pixels = (height >> len(blocks)) * (width >> len(blocks))
+    sizes = [pixels * channels, *widths, num_classes]
+    dense = dense_layers(sizes, activation, dropout_rate, kernel_init)
+    return chain({**layers, "flatten": flatten, **dense})

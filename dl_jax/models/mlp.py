@@ -1,24 +1,15 @@
 """The multi-layer perceptron."""
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from math import prod
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Float, Shaped
-
-from dl_jax.functional import (
-    Activation,
-    Initializer,
-    dense,
-    dropout,
-    he_normal,
-    lecun_normal,
-    relu,
-    zeros,
-)
-from dl_jax.models.model import Model, check_inputs, check_sizes, layer_key, uses_dropout
-from dl_jax.types import Array, Params, PRNGKey, Scalar, State
+from dl_jax.functional import Activation, Initializer, he_normal, relu
+from dl_jax.models.chain import Layer, chain
+from dl_jax.models.layers import drop, flatten, linear
+from dl_jax.models.model import Model, check_inputs, check_sizes
+from dl_jax.types import Scalar
 
 
 def mlp(
@@ -52,34 +43,31 @@ def mlp(
     check_sizes(described, input_shape, widths, (num_classes,))
     sizes = [prod(input_shape), *widths, num_classes]
     check_sizes(f"mlp layer sizes are {sizes}", sizes)
-    drops = uses_dropout(dropout_rate)
-    depth = len(widths)
+    return chain(
+        {
+            "inputs": partial(check_inputs, "mlp", input_shape),
+            "flatten": flatten,
+            **dense_layers(sizes, activation, dropout_rate, kernel_init),
+        }
+    )
 
-    def init(key: PRNGKey) -> tuple[Params, State]:
-        keys = jax.random.split(key, depth + 1)
-        names = [*(f"dense{i}" for i in range(1, depth + 1)), "head"]
-        inits = [*[kernel_init] * depth, lecun_normal]
-        return {
-            name: {"kernel": init(k, (fan_in, units)), "bias": zeros(k, (units,))}
-            for name, init, k, fan_in, units in zip(
-                names, inits, keys, sizes[:-1], sizes[1:], strict=True
-            )
-        }, {}
 
-    def apply(
-        params: Params,
-        state: State,
-        inputs: Shaped[Array, "batch ..."],
-        *,
-        train: bool,
-        key: PRNGKey | None = None,
-    ) -> tuple[Float[jax.Array, "batch classes"], State]:
-        check_inputs("mlp", inputs, input_shape)
-        x = jnp.asarray(inputs).reshape(inputs.shape[0], sizes[0])  # [B, F]
-        for i in range(1, depth + 1):
-            x = activation(dense(x, **params[f"dense{i}"]))
-            if train and drops:
-                x = dropout(x, dropout_rate, key=layer_key(key, i))
-        return dense(x, **params["head"]), state
+def dense_layers(
+    sizes: Sequence[int], activation: Activation, dropout_rate: Scalar, kernel_init: Initializer
+) -> dict[str, Layer]:
+    """`dense1`, `activation1`, `drop1` and so on, and last `head`, which has logits.
 
-    return Model(init, apply)
+    Args:
+        sizes: features of the input, units of each hidden layer, and classes.
+        activation: applied after each hidden layer.
+        dropout_rate: of each hidden layer.
+        kernel_init: initial kernels of the hidden layers.
+    """
+    layers: dict[str, Layer] = {}
+    for i, (features, units) in enumerate(pairwise(sizes[:-1]), 1):
+        layers |= {
+            f"dense{i}": linear(features, units, kernel_init=kernel_init),
+            f"activation{i}": activation,
+            f"drop{i}": drop(dropout_rate),
+        }
+    return {**layers, "head": linear(*sizes[-2:])}

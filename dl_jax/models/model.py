@@ -1,7 +1,9 @@
-"""A model: two pure functions."""
+"""A model: two pure functions, with its layers and its steps where it has them."""
 
 import operator
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -9,21 +11,50 @@ import jax.numpy as jnp
 
 from dl_jax.concrete import check_concrete, is_concrete
 from dl_jax.errors import MAX_INTEGER, UsageError
-from dl_jax.types import Array, Params, PRNGKey, Scalar, State
+from dl_jax.types import Array, Params, PRNGKey, Scalar, State, Tree
 
 Output: TypeAlias = Any
+Carry: TypeAlias = Tree
+Logits: TypeAlias = Array
+
+
+class Stepper(NamedTuple):
+    """How a model generates a sequence, token by token; the same for every architecture.
+
+    start: `start(params, batch_size, max_length, context=None) -> carry`. The carry is what the
+        model remembers of a sequence, before its first token: a hidden state, or a key-value cache
+        with room for `max_length` tokens. Every leaf has the batch axis first, so that beam search
+        can reorder rows: `jax.tree.map(lambda leaf: leaf[rows], carry)`. `context` is what the
+        sequence depends on, such as a sentence to translate, again with the batch axis first.
+    step: `step(params, carry, tokens, lengths=None) -> (carry, logits)`. Tokens are
+        `[batch, time]`: one per row in generation, several in a prefill, which reads a whole prompt
+        at once. `lengths`, `[batch]`, at least 1, says how many tokens of each row count, from the
+        left; the others are padding and leave no trace in the carry; None counts all. Logits are
+        `[batch, vocabulary]`, those after each row's last token that counts. The carry keeps its
+        shapes and types, so that `jax.lax.scan` can pass it on.
+
+    A prefill of several tokens and as many steps of one token give the same carry and logits.
+    """
+
+    start: Callable[..., Carry]
+    step: Callable[..., tuple[Carry, Logits]]
 
 
 class Model(NamedTuple):
-    """A network as a pair of pure functions.
+    """A network, or a layer of one, as a pair of pure functions.
 
     init: `init(key) -> (params, state)`.
     apply: `apply(params, state, inputs, *, train, key=None) -> (output, state)`. `train` chooses
         between the two behaviors of layers such as dropout, which then consume `key`.
+    layers: what `apply` is made of, by name and in order, where the model is a `chain` or a
+        `residual`; `features` reads it. A model with another `apply` has other layers, or none.
+    stepper: generation token by token, of models that can.
     """
 
     init: Callable[[PRNGKey], tuple[Params, State]]
     apply: Callable[..., tuple[Output, State]]
+    layers: Mapping[str, "Model"] = MappingProxyType({})
+    stepper: Stepper | None = None
 
 
 def uses_dropout(rate: Scalar) -> bool:
@@ -50,8 +81,10 @@ def check_sizes(described: str, *groups: Sequence[int]) -> None:
         raise UsageError(f"{described}, expected sizes from 1 to {MAX_INTEGER}")
 
 
-def check_inputs(name: str, inputs: Array, input_shape: Sequence[int]) -> None:
-    """Raise unless a batch of inputs is what a model was made for.
+def check_inputs(name: str, input_shape: Sequence[int], inputs: Array) -> jax.Array:
+    """`inputs`, if this batch is what a model was made for; the first layer of a chain.
+
+    It is used as `"inputs": partial(check_inputs, "cnn", (28, 28, 1))`.
 
     Raises:
         UsageError: the inputs are no floats, or an example does not have `input_shape`.
@@ -66,14 +99,29 @@ def check_inputs(name: str, inputs: Array, input_shape: Sequence[int]) -> None:
         raise UsageError(
             f"{name} got inputs of shape {inputs.shape}, expected ({expected}): its input_shape"
         )
+    return jnp.asarray(inputs)
 
 
-def layer_key(key: PRNGKey | None, layer: int) -> PRNGKey:
-    """The random key of one layer, while training.
+def layer_key(key: PRNGKey | None, name: str) -> PRNGKey:
+    """The random key of the layer called `name`; it depends on nothing but the name and `key`.
 
     Raises:
-        ValueError: no key was given.
+        ValueError: there is no key.
+    """
+    return jax.random.fold_in(required_key(key), checksum(name))
+
+
+def required_key(key: PRNGKey | None) -> PRNGKey:
+    """`key`, in a layer that draws.
+
+    Raises:
+        ValueError: there is none.
     """
     if key is None:
         raise ValueError("this model draws random numbers while training: apply needs `key=`")
-    return jax.random.fold_in(key, layer)
+    return key
+
+
+def checksum(name: str) -> int:
+    """The number that stands for a layer's name in its random key: 32 bits, the crc32."""
+    return zlib.crc32(name.encode())

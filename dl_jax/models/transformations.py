@@ -1,6 +1,8 @@
 """Functions that take a model and give a model."""
 
 from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,27 +10,50 @@ import numpy as np
 from jaxtyping import DTypeLike, Float, Shaped, UInt8
 
 from dl_jax.errors import UsageError
-from dl_jax.models.model import Model, Output
-from dl_jax.types import Array, Params, PRNGKey, State, Tree
+from dl_jax.models.chain import SHORTCUT
+from dl_jax.models.layers import from_function
+from dl_jax.models.model import Carry, Logits, Model, Output, Stepper
+from dl_jax.types import Array, Count, Params, PRNGKey, State, Tree
+
+PREPROCESS = "preprocess"
+"""Name of the layer that `with_preprocessing` puts before the others."""
 
 
-def with_preprocessing(model: Model, preprocess: Callable[[Array], Array]) -> Model:
+def with_preprocessing(model: Model, preprocess: Callable[[Any], Any]) -> Model:
     """`model` applied to `preprocess(inputs)`.
 
     Images are stored as uint8 and models take floats:
-    `with_preprocessing(cnn(...), standardize(mean, std))`.
+    `with_preprocessing(cnn(...), standardize(mean, std))`. With a compute type it stands outside,
+    `with_preprocessing(with_compute_dtype(model, ...), ...)`, and computes in float32.
+
+    Where the model has layers, `preprocess` is the first of them. A stepper is dropped.
+
+    Raises:
+        UsageError: a layer of the model after the first is called `preprocess`.
     """
 
     def apply(
-        params: Params, state: State, inputs: Array, *, train: bool, key: PRNGKey | None = None
+        params: Params, state: State, inputs: Tree, *, train: bool, key: PRNGKey | None = None
     ) -> tuple[Output, State]:
         return model.apply(params, state, preprocess(inputs), train=train, key=key)
 
-    return Model(model.init, apply)
+    if PREPROCESS in list(model.layers)[1:]:
+        raise UsageError(
+            f"a layer of the model is called {PREPROCESS!r}, as the one that with_preprocessing "
+            "puts first: rename it"
+        )
+    layers = {PREPROCESS: from_function(preprocess)} if model.layers else {}
+    for name, layer in model.layers.items():
+        # These two take the model's inputs, the others the output of the layer before them.
+        takes_inputs = name in (PREPROCESS, SHORTCUT)
+        layers[name] = with_preprocessing(layer, preprocess) if takes_inputs else layer
+    return Model(model.init, apply, MappingProxyType(layers))
 
 
 def with_compute_dtype(model: Model, dtype: DTypeLike) -> Model:
     """`model` computing in `dtype`; its parameters and outputs remain float32.
+
+    This is also so for its layers, and for its stepper, whose carry is in `dtype`.
 
     Raises:
         UsageError: `dtype` is not a floating-point type.
@@ -45,20 +70,35 @@ def with_compute_dtype(model: Model, dtype: DTypeLike) -> Model:
     if jnp.dtype(dtype) == jnp.float32:
         return model
 
-    def cast(tree: Tree, to: DTypeLike) -> Tree:
-        return jax.tree.map(
-            lambda leaf: leaf.astype(to) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
-        )
-
     def apply(
-        params: Params, state: State, inputs: Array, *, train: bool, key: PRNGKey | None = None
+        params: Params, state: State, inputs: Tree, *, train: bool, key: PRNGKey | None = None
     ) -> tuple[Output, State]:
         output, state = model.apply(
-            cast(params, dtype), state, cast(inputs, dtype), train=train, key=key
+            _cast(params, dtype), state, _cast(inputs, dtype), train=train, key=key
         )
-        return cast(output, jnp.float32), cast(state, jnp.float32)
+        return _cast(output, jnp.float32), _cast(state, jnp.float32)
 
-    return Model(model.init, apply)
+    layers = {name: with_compute_dtype(layer, dtype) for name, layer in model.layers.items()}
+    stepper = None if model.stepper is None else _stepper_in(model.stepper, dtype)
+    return Model(model.init, apply, MappingProxyType(layers), stepper)
+
+
+def with_frozen_statistics(model: Model) -> Model:
+    """`model` as in evaluation, also in training: its parameters can be trained, its state not.
+
+    Batch normalization uses the running statistics and does not move them, and nothing is dropped.
+    For a pretrained network whose statistics a small dataset, or small batches, would spoil; as a
+    layer of a chain, it is the only one that is frozen.
+    """
+
+    def apply(
+        params: Params, state: State, inputs: Tree, *, train: bool, key: PRNGKey | None = None
+    ) -> tuple[Output, State]:
+        del train
+        return model.apply(params, state, inputs, train=False, key=key)
+
+    layers = {name: with_frozen_statistics(layer) for name, layer in model.layers.items()}
+    return Model(model.init, apply, MappingProxyType(layers), model.stepper)
 
 
 def standardize(
@@ -95,3 +135,26 @@ def standardize(
         return jnp.asarray(images, jnp.float32) * factors + jnp.broadcast_to(offset, images.shape)
 
     return function
+
+
+def _stepper_in(stepper: Stepper, dtype: DTypeLike) -> Stepper:
+    """`stepper` computing in `dtype`; its logits are float32."""
+
+    def start(params: Params, batch_size: Count, max_length: Count, context: Tree = None) -> Carry:
+        carry = stepper.start(_cast(params, dtype), batch_size, max_length, _cast(context, dtype))
+        return _cast(carry, dtype)
+
+    def step(
+        params: Params, carry: Carry, tokens: Array, lengths: Array | None = None
+    ) -> tuple[Carry, Logits]:
+        carry, logits = stepper.step(_cast(params, dtype), carry, tokens, lengths)
+        return _cast(carry, dtype), _cast(logits, jnp.float32)
+
+    return Stepper(start, step)
+
+
+def _cast(tree: Tree, dtype: DTypeLike) -> Tree:
+    """Floating-point leaves in `dtype`."""
+    return jax.tree.map(
+        lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
+    )

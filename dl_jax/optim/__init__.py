@@ -8,9 +8,11 @@ from dl_jax.optim.schedules import (
     Schedule,
     constant,
     cosine,
+    linear,
     one_cycle,
     step_decay,
     warmup_cosine,
+    with_warmup,
 )
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "descent",
     "freeze",
     "frozen",
+    "linear",
     "make_optimizer",
     "make_schedule",
     "momentum",
@@ -36,4 +39,5 @@ __all__ = [
     "sgd",
     "step_decay",
     "warmup_cosine",
+    "with_warmup",
 ]

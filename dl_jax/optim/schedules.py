@@ -30,12 +30,46 @@ def cosine(peak: Scalar, total_steps: int, *, final: Scalar = 0.0) -> Schedule:
     return lambda step: _along_cosine(peak, final, _share(step, 0, total_steps))
 
 
+def linear(peak: Scalar, total_steps: int, *, final: Scalar = 0.0) -> Schedule:
+    """From `peak` to `final` along a straight line, and `final` from `total_steps` on.
+
+        final + (peak - final) (1 - step / total_steps)
+
+    Source: Devlin et al. (2018), arXiv:1810.04805, appendix A.2, for the decay to zero.
+    """
+    check_integer("total_steps", total_steps, low=1, high=None)
+    _check_rates(peak=peak, final=final)
+    return lambda step: jnp.asarray(final + (peak - final) * (1 - _share(step, 0, total_steps)))
+
+
+def with_warmup(schedule: Schedule, warmup_steps: int, *, initial: Scalar = 0.0) -> Schedule:
+    """Linearly from `initial` to `schedule(0)` in `warmup_steps`, then `schedule` from its step 0.
+
+        initial + (schedule(0) - initial) step / warmup_steps     where step < warmup_steps
+        schedule(step - warmup_steps)                             from there on
+
+    So a schedule that is to end at step n is made for `n - warmup_steps` steps.
+
+    Source: Goyal et al. (2017), arXiv:1706.02677, section 2.2.
+    """
+    check_integer("warmup_steps", warmup_steps, low=0, high=None)
+    _check_rates(initial=initial)
+    if warmup_steps == 0:
+        return schedule
+    last = min(warmup_steps, MAX_INTEGER)  # no step is later
+
+    def warmed(step: Step) -> Float[Array, ""]:
+        rate = schedule(jnp.maximum(step, last) - last)  # schedule(0) during the warm-up
+        rising = initial + (rate - initial) * _share(step, 0, warmup_steps)
+        return jnp.where(_before(step, warmup_steps), rising, rate)
+
+    return warmed
+
+
 def warmup_cosine(
     peak: Scalar, total_steps: int, warmup_steps: int, *, initial: Scalar = 0.0, final: Scalar = 0.0
 ) -> Schedule:
     """Linearly from `initial` to `peak` in `warmup_steps`, then along half a cosine to `final`.
-
-    Source: Goyal et al. (2017), arXiv:1706.02677, section 2.2, for the warm-up.
 
     Raises:
         UsageError: the warm-up is not shorter than `total_steps`.
@@ -46,14 +80,8 @@ def warmup_cosine(
         raise UsageError(
             f"warmup_steps is {warmup_steps}, expected less than total_steps ({total_steps})"
         )
-    _check_rates(peak=peak, initial=initial, final=final)
-
-    def schedule(step: Step) -> Float[Array, ""]:
-        rising = initial + (peak - initial) * _share(step, 0, max(1, warmup_steps))
-        falling = _along_cosine(peak, final, _share(step, warmup_steps, total_steps))
-        return jnp.where(_before(step, warmup_steps), rising, falling)
-
-    return schedule
+    after = cosine(peak, total_steps - warmup_steps, final=final)
+    return with_warmup(after, warmup_steps, initial=initial)
 
 
 def step_decay(initial: Scalar, every: int, factor: Scalar) -> Schedule:

@@ -1,16 +1,23 @@
 """Reports: what a finished run says of itself, as numbers, `result.json` and figures."""
 
-from dl_jax.reports.classification import report_classification
+from dl_jax.reports.classification import (
+    Classification,
+    classification,
+    report_classification,
+)
 from dl_jax.reports.data import data_figure
 from dl_jax.reports.numbers import format_mean_std, mean_and_std
-from dl_jax.reports.report import report, save_figures, write_result
+from dl_jax.reports.report import report, report_each, save_figures, write_result
 
 __all__ = [
+    "Classification",
+    "classification",
     "data_figure",
     "format_mean_std",
     "mean_and_std",
     "report",
     "report_classification",
+    "report_each",
     "save_figures",
     "write_result",
 ]

@@ -1,7 +1,7 @@
 """The report of a classifier of images."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,53 +12,96 @@ from dl_jax.errors import RunError, UsageError, nearest
 from dl_jax.evaluation import (
     calibration_error,
     confusion_matrix,
+    log_loss,
     precision_recall,
     reliability,
     to_probabilities,
 )
-from dl_jax.learners import Learner, flatten_replicas
+from dl_jax.learners import Weights, flatten_replicas
 from dl_jax.models import Model
 from dl_jax.paths import path_names
-from dl_jax.reports.numbers import mean_and_std
-from dl_jax.reports.report import Figures, check_trained, report
+from dl_jax.reports.data import data_figure
+from dl_jax.reports.report import EMPTY, Figures, check_trained, report
 from dl_jax.runs import Run
-from dl_jax.training import FitConfig, Fitted, predict
+from dl_jax.training import Fitted, predict
 from dl_jax.types import Params
 
 MAX_SHOWN = 24
 
 
+class Classification(NamedTuple):
+    """What there is to say of a classifier.
+
+    Attributes:
+        measured: accuracy, loss and calibration error of each replica; precision and recall of each
+            class over all replicas.
+        figures: by name, functions that draw them.
+    """
+
+    measured: dict[str, Any]
+    figures: dict[str, Callable[[], Any]]
+
+
 def report_classification(
+    run: Run,
     model: Model,
-    learner: Learner,
     fitted: Fitted,
     data: Mapping[str, ImageDataset],
-    config: FitConfig,
-    run: Run,
     *,
     first_kernel: str | None = None,
+    source: str | None = None,
+    figures: Figures = EMPTY,
 ) -> dict[str, Any]:
-    """As `report`, with calibration and each class's precision and recall, and their figures.
+    """`report` of `classification` on the test set, with a figure of the data first.
+
+    Args:
+        run: whose directory is written to.
+        model: that was trained.
+        fitted: what `fit` gave; the best parameters are evaluated, the test set once.
+        data: datasets by split.
+        first_kernel: as for `classification`.
+        source: as for `report`.
+        figures: further figures.
+
+    Raises:
+        UsageError: there is no test set, or no parameter has the path `first_kernel`.
+        RunError: a replica never had a finite evaluation, or its outputs are not finite.
+    """
+    if "test" not in data:
+        raise UsageError(f"a report needs a test set, and the data has {', '.join(data)}")
+    check_trained(fitted)
+    weights = flatten_replicas(fitted.best)
+    found = classification(model, weights, data["test"], first_kernel=first_kernel)
+    first = jax.tree.map(lambda leaf: leaf[0], weights[0])
+    return report(
+        run,
+        fitted,
+        found.measured,
+        {"data": data_figure(data), **found.figures, **figures},
+        source=source,
+        extras={"parameters": sum(leaf.size for leaf in jax.tree.leaves(first))},
+    )
+
+
+def classification(
+    model: Model, weights: Weights, test: ImageDataset, *, first_kernel: str | None = None
+) -> Classification:
+    """What classifiers measure on labeled images, and their figures.
 
     Figures that need one network (predictions, filters) show the first replica.
 
     Args:
-        model: that `learner` trained.
-        learner: as for `report`, like the arguments after it.
-        fitted: what `fit` gave.
-        data: datasets by split.
-        config: for the size of evaluation batches.
-        run: whose directory is written to.
+        model: maps images to logits.
+        weights: parameters and model state, with a leading axis of replicas.
+        test: labeled images.
         first_kernel: path of the parameter that sees the images, such as `conv1_1/kernel`, to be
             drawn as filters.
 
     Raises:
         UsageError: no parameter has the path `first_kernel`.
-        RunError: a replica never had a finite evaluation, or its outputs are not finite.
+        RunError: outputs are not finite.
     """
-    check_trained(fitted)
-    test = data["test"]
-    params, model_state = flatten_replicas(fitted.best)
+    params, model_state = weights
     first = jax.tree.map(lambda leaf: leaf[0], params)
     kernel = None if first_kernel is None else _leaf(first, first_kernel)
     logits = predict(model, params, model_state, test, replicas=True)
@@ -70,22 +113,21 @@ def report_classification(
         )
     probabilities = to_probabilities(logits)
     labels = np.asarray(test.arrays["label"][:])
-    confusion = np.sum(
-        [confusion_matrix(labels, p.argmax(-1), test.num_classes) for p in probabilities], axis=0
-    )
+    predicted = logits.argmax(-1)
+    confusion = np.sum([confusion_matrix(labels, p, test.num_classes) for p in predicted], axis=0)
     per_class = precision_recall(confusion)
-    extras = {
-        "calibration_error": mean_and_std([calibration_error(p, labels) for p in probabilities]),
+    measured = {
+        "accuracy": (predicted == labels).mean(-1),
+        "loss": np.array([log_loss(each, labels) for each in logits]),
+        "calibration_error": np.array([calibration_error(p, labels) for p in probabilities]),
         "per_class": {
             name: {"precision": float(precision), "recall": float(recall)}
             for name, precision, recall in zip(
                 test.classes, per_class.precision, per_class.recall, strict=True
             )
         },
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(first)),
     }
-    figures = _figures(test, probabilities, labels, confusion, kernel)
-    return report(learner, fitted, data, config, run, figures=figures, extras=extras)
+    return Classification(measured, _figures(test, probabilities, labels, confusion, kernel))
 
 
 def _leaf(params: Params, path: str) -> np.ndarray:
@@ -104,7 +146,7 @@ def _figures(
     labels: np.ndarray,
     confusion: np.ndarray,
     kernel: np.ndarray | None,
-) -> Figures:
+) -> dict[str, Callable[[], Any]]:
     images = np.asarray(test.arrays["image"][:])
     count, shown = len(probabilities), probabilities[0]
     first = f"replica 1 of {count}" if count > 1 else None

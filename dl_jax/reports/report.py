@@ -1,4 +1,4 @@
-"""What a finished run leaves behind: its test metrics, its result file and its figures."""
+"""What a finished run leaves behind: its numbers in `result.json`, and its figures."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,76 +9,124 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dl_jax import plots
-from dl_jax.data import Dataset
-from dl_jax.errors import RunError, UsageError
-from dl_jax.learners import Learner
+from dl_jax.errors import RunError, UsageError, nearest
 from dl_jax.manifest import write_atomically
-from dl_jax.reports.data import data_figure
 from dl_jax.reports.numbers import format_mean_std, mean_and_std
 from dl_jax.runs import Run
 from dl_jax.runs.command import portable_command
-from dl_jax.training import FitConfig, Fitted, make_evaluate
+from dl_jax.training import Fitted
 from dl_jax.training.best import NEVER
 
 Figures = Mapping[str, Callable[[], Figure]]
+Measured = Mapping[str, Any]
+"""What was measured on the test set, by name: a number for each replica, and further values."""
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def report(
-    learner: Learner,
-    fitted: Fitted,
-    data: Mapping[str, Dataset],
-    config: FitConfig,
     run: Run,
-    *,
-    targets: str = "label",
+    fitted: Fitted,
+    measured: Measured,
     figures: Figures = EMPTY,
+    *,
+    headline: str = "accuracy",
+    source: str | None = None,
+    test_evaluations: int = 1,
     extras: Mapping[str, Any] = EMPTY,
 ) -> dict[str, Any]:
-    """Evaluate on the test set, write `result.json`, draw the figures; returns what was written.
+    """Write `result.json`, draw the figures, print the headline; returns what was written.
 
     Args:
-        learner: that was trained.
-        fitted: what `fit` gave; the best parameters are evaluated.
-        data: datasets by split, `test` among them.
-        config: for the size of evaluation batches.
         run: whose directory is written to.
-        targets: name of the targets, for the figure of the data.
+        fitted: what `fit` gave.
+        measured: of the best parameters, on the test set. What has one number for each replica is
+            summarized by mean and standard deviation.
         figures: by file name, functions that draw them: what was measured is written first, and
-            kept if a drawing fails. The figures of the data and of the training are always drawn.
-        extras: further entries of `result.json`.
+            kept if a drawing fails. The training curves are always drawn.
+        headline: which of what was measured stands in tables.
+        source: the figure that is known of this experiment, with its source: `0.98 (course)`.
+        test_evaluations: how often the test set was evaluated by this run: once, unless something
+            was chosen by looking at it.
+        extras: further entries of `result.json`, which were not measured on the test set.
 
     Raises:
-        UsageError: there is no test set.
+        UsageError: nothing was measured under the name `headline`.
         RunError: a replica never had a finite evaluation.
     """
-    if "test" not in data:
-        raise UsageError(f"a report needs a test set, and the data has {', '.join(data)}")
     check_trained(fitted)
-    measured = make_evaluate(learner, config.evaluation_batch_size)(fitted.best, data["test"])
-    test = {name: mean_and_std(value) for name, value in measured.means().items()}
+    summary = _summarized(measured, np.size(fitted.best_step))
+    _check_headline(headline, summary)
     result = write_result(
         run,
         {
-            "test": test,
+            "headline": headline,
+            "source": source,
+            "test": summary,
+            "test_evaluations": test_evaluations,
             **extras,
             "best_step": np.ravel(fitted.best_step).tolist(),
             "steps": int(np.ravel(fitted.state.step)[0]),
         },
         fitted.seconds,
     )
-    always = {
-        "data": data_figure(data, targets),
-        "training_curves": lambda: plots.training_curves(fitted.history),
-    }
-    save_figures(run, {**always, **figures})
+    curves = {"training_curves": lambda: plots.training_curves(fitted.history)}
+    save_figures(run, {**curves, **figures})
     count = int(np.size(fitted.best_step))
-    headline = next((name for name in ("accuracy", "loss", *test) if name in test), None)
-    said = f"test {headline} {format_mean_std(test[headline])}, " if headline else ""
-    print(
-        f"{said}{count} replica{'s' if count > 1 else ''}, {fitted.seconds:.0f} s of training; "
-        f"figures and result.json in {run.directory}"
+    _say(
+        run,
+        f"test {headline} {_text(summary[headline])}, {count} replica{'s' if count > 1 else ''}, "
+        f"{fitted.seconds:.0f} s of training; figures and result.json in {run.directory}",
     )
+    return result
+
+
+def report_each(
+    run: Run,
+    fitted: Mapping[str, Fitted],
+    measured: Mapping[str, Measured],
+    figures: Figures = EMPTY,
+    *,
+    headline: str = "accuracy",
+    source: str | None = None,
+    test_evaluations: int = 1,
+    extras: Mapping[str, Any] = EMPTY,
+) -> dict[str, Any]:
+    """As `report`, for several learners that are compared (`fit_each`): a line is printed for each.
+
+    Args:
+        run: whose directory is written to.
+        fitted: what `fit_each` gave, by the learner's name.
+        measured: what was measured on the test set, by the learner's name.
+        figures: as for `report`; no curves are drawn unless they are among them.
+        headline: as for `report`, the same for all.
+        source: as for `report`.
+        test_evaluations: of each learner.
+        extras: as for `report`.
+    """
+    summaries = {
+        name: _summarized(measured[name], np.size(each.best_step)) for name, each in fitted.items()
+    }
+    for summary in summaries.values():
+        _check_headline(headline, summary)
+    result = write_result(
+        run,
+        {
+            "headline": headline,
+            "source": source,
+            "test": summaries,
+            "test_evaluations": test_evaluations,
+            **extras,
+        },
+        sum(each.seconds for each in fitted.values()),
+    )
+    save_figures(run, figures)
+    width = max(len(name) for name in summaries)
+    for name, summary in summaries.items():
+        first = {headline: summary[headline]}
+        shown = {metric: _text(value) for metric, value in {**first, **summary}.items()}
+        numbers = [f"{metric} {text}" for metric, text in shown.items() if text]
+        _say(run, f"{name:{width}}  {', '.join(numbers)}")
+    _say(run, f"figures and result.json in {run.directory}")
     return result
 
 
@@ -103,14 +151,48 @@ def write_result(run: Run, summary: Mapping[str, Any], seconds: float) -> dict[s
     measured = {**summary, "seconds": round(seconds, 1), "command": portable_command()}
     result = {**record, **measured}
     path = run.directory / "result.json"
-    with run.writing(path):
-        write_atomically(path, json.dumps(result, indent=2) + "\n")
+    if run.writes:
+        with run.writing(path):
+            write_atomically(path, json.dumps(result, indent=2) + "\n")
     return result
 
 
 def save_figures(run: Run, figures: Figures) -> None:
     """Draw and save figures under their names in the run's directory."""
+    if not run.writes:
+        return
     for name, draw in figures.items():
         figure, path = draw(), run.figures / f"{name}.png"
         with run.writing(path):
             plots.save(figure, path)
+
+
+def _summarized(measured: Measured, replicas: int) -> dict[str, Any]:
+    """Arrays with a number for each replica as mean and deviation; anything else as it is."""
+    summary = {}
+    for name, value in measured.items():
+        per_replica = isinstance(value, (np.ndarray, np.generic)) and np.size(value) == replicas
+        summary[name] = mean_and_std(value) if per_replica else value
+    return summary
+
+
+def _check_headline(headline: str, summary: Mapping[str, Any]) -> None:
+    if headline not in summary:
+        raise UsageError(
+            f"headline is {headline!r}, expected something that was measured: "
+            f"{', '.join(summary) or 'nothing'}{nearest(headline, summary)}"
+        )
+
+
+def _say(run: Run, line: str) -> None:
+    if run.writes:
+        print(line)
+
+
+def _text(value: Any) -> str:
+    """A number, or a mean with its deviation, in print; nothing for anything else."""
+    if isinstance(value, Mapping) and "values" in value:
+        return format_mean_std(value)
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return f"{value:,}" if isinstance(value, int) else ""

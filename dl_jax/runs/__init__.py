@@ -2,8 +2,9 @@
 
 from dl_jax.runs.interruption import Interrupted
 from dl_jax.runs.launch import launch
+from dl_jax.runs.loading import Loaded, load_run
 from dl_jax.runs.opening import open_run
 from dl_jax.runs.options import RunOptions
 from dl_jax.runs.run import Run
 
-__all__ = ["Interrupted", "Run", "RunOptions", "launch", "open_run"]
+__all__ = ["Interrupted", "Loaded", "Run", "RunOptions", "launch", "load_run", "open_run"]

@@ -6,18 +6,20 @@ import re
 import shutil
 import stat
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from dl_jax.configuration import differences
 from dl_jax.errors import RunError
 from dl_jax.manifest import seal, verify
-from dl_jax.paths import path_names
+from dl_jax.processes import from_first, is_first, wait_for_all
+from dl_jax.runs.layout import layout, unlike
 from dl_jax.types import Tree
 
 # Orbax logs every file it touches, and failures with their tracebacks: they are reported here.
@@ -77,16 +79,16 @@ class Checkpoints:
         failure = self.finish()
         if step in self._steps():
             return failure
-        facts = {"step": step, "config": self.config, "layout": _layout(tree)}
+        facts = {"step": step, "config": self.config, "layout": layout(tree)}
+        draft = self.directory / f".{step}.draft"
+        problem = from_first(lambda: self._prepare(draft, tree))
+        if problem:
+            return self._give_up(step, problem)
         try:
-            self._remove_leftovers()
-            draft = self.directory / f".{step}.draft"
-            draft.mkdir(parents=True)
-            _check_space(draft, tree)
             checkpointer = ocp.StandardCheckpointer()
             checkpointer.save(draft / "tree", tree)
         except Exception as error:
-            return self._give_up(step, error)
+            return self._give_up(step, _first_line(error))
         self._pending = step
         self._thread = threading.Thread(
             target=self._complete, args=(checkpointer, draft, step, facts), name="checkpoint"
@@ -101,7 +103,8 @@ class Checkpoints:
         self._thread.join()
         step, error = self._pending, self._error
         self._pending = self._thread = self._error = None
-        return None if error is None else self._give_up(step, error)
+        problem = from_first(lambda: None if error is None else _first_line(error))
+        return self._give_up(step, problem) if problem else None
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -142,12 +145,53 @@ class Checkpoints:
                 + "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
                 + "): nothing was restored; start a new run under another --name"
             )
-        for step in damaged:
-            self._set_aside(step)
+        if is_first():
+            for step in damaged:
+                self._set_aside(step)
+        wait_for_all("damaged checkpoints are set aside")
         if restored is None:
             return None
         said = [f"checkpoint of step {s} is damaged ({reason})" for s, reason in damaged.items()]
         return Restored(*restored, said)
+
+    def read(self, choose: Callable[[Tree], Tree]) -> Restored | None:
+        """A part of the newest whole checkpoint, in NumPy arrays; None where there is none.
+
+        Nothing is moved, and it does not matter on which devices it was written.
+
+        Args:
+            choose: takes nested dicts as a checkpoint holds them, and gives a part of them.
+
+        Raises:
+            RunError: all are damaged, or one cannot be read.
+        """
+        damaged: dict[int, str] = {}
+        for step in sorted(self._steps(), reverse=True):
+            folder = self.directory / str(step)
+            try:
+                verify(folder)
+                with contextlib.closing(
+                    ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+                ) as checkpointer:
+                    stored = checkpointer.metadata(folder / "tree").item_metadata
+                    chosen = choose(getattr(stored, "tree", {}))
+                    kinds = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), chosen)
+                    wanted = ocp.args.PyTreeRestore(
+                        chosen, restore_args=kinds, partial_restore=True
+                    )
+                    tree = checkpointer.restore(folder / "tree", args=wanted)
+                said = [f"checkpoint of step {s} is damaged ({r})" for s, r in damaged.items()]
+                return Restored(step, tree, said)
+            except ValueError as error:
+                damaged[step] = str(error)
+            except OSError as error:
+                raise RunError(
+                    f"the checkpoint of step {step} in {self.directory} cannot be read now "
+                    f"({_first_line(error)})"
+                ) from error
+        if damaged:
+            raise RunError(f"every checkpoint in {self.directory} is damaged: {damaged}")
+        return None
 
     def _check(self, step: int, like: Tree) -> None:
         """Raise unless the checkpoint is whole (ValueError) and of this configuration."""
@@ -165,7 +209,11 @@ class Checkpoints:
                 f"the checkpoint of step {step} was written by another configuration: "
                 f"{', '.join(changed)}"
             )
-        _check_layout(step, facts["layout"], _layout(like))
+        # Orbax would cast a differing type in silence.
+        for difference in unlike(facts["layout"], layout(like)):
+            raise RunError(
+                f"the checkpoint of step {step} does not fit this configuration: {difference}"
+            )
 
     def _read(self, step: int, like: Tree) -> Tree:
         try:
@@ -196,6 +244,8 @@ class Checkpoints:
         try:
             with contextlib.closing(checkpointer):
                 checkpointer.wait_until_finished()
+            if not is_first():
+                return
             seal(draft, facts)
             draft.rename(self.directory / str(step))
         except Exception as error:
@@ -207,6 +257,16 @@ class Checkpoints:
                 aside = self.directory / f".{old}.old"
                 (self.directory / str(old)).rename(aside)
                 _remove(aside)
+
+    def _prepare(self, draft: Path, tree: Tree) -> str | None:
+        """Make the folder of a draft; returns why that cannot be done, if it cannot."""
+        try:
+            self._remove_leftovers()
+            draft.mkdir(parents=True)
+            _check_space(draft, tree)
+        except OSError as error:
+            return _first_line(error)
+        return None
 
     def _set_aside(self, step: int) -> None:
         target = self.directory / f"damaged-{step}"
@@ -220,14 +280,15 @@ class Checkpoints:
                 if LEFTOVER.fullmatch(path.name):
                     _remove(path)
 
-    def _give_up(self, step: int, error: Exception) -> str:
+    def _give_up(self, step: int, problem: str) -> str:
         """Clean up after a failed save; returns a sentence about it."""
         self.finish()  # what is still being written is no leftover
-        with contextlib.suppress(OSError):
-            self._remove_leftovers()
+        if is_first():
+            with contextlib.suppress(OSError):
+                self._remove_leftovers()
         kept = self.latest
         remains = "no earlier one exists" if kept is None else f"that of step {kept} is kept"
-        return f"the checkpoint of step {step} could not be saved ({_first_line(error)}); {remains}"
+        return f"the checkpoint of step {step} could not be saved ({problem}); {remains}"
 
 
 def _check_space(folder: Path, tree: Tree) -> None:
@@ -244,29 +305,6 @@ def _check_space(folder: Path, tree: Tree) -> None:
             f"No space left on device: {folder.parent} has {free / 2**20:.1f} MiB free, "
             f"{needed / 2**20:.1f} MiB are needed"
         )
-
-
-def _layout(tree: Tree) -> dict[str, list[Any]]:
-    """Shape and type of every leaf, under its path."""
-    return {
-        name: [list(leaf.shape), str(leaf.dtype)]
-        for name, leaf in zip(path_names(tree), jax.tree.leaves(tree), strict=True)
-    }
-
-
-def _check_layout(step: int, saved: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Compare shapes and types; orbax would cast a differing type in silence."""
-    for name in sorted(saved.keys() | expected.keys()):
-        there, here = (_layout_text(layout.get(name)) for layout in (saved, expected))
-        if there != here:
-            raise RunError(
-                f"the checkpoint of step {step} does not fit this configuration: {name} is "
-                f"{there} there and {here} here"
-            )
-
-
-def _layout_text(layout: list[Any] | None) -> str:
-    return "absent" if layout is None else f"{layout[1]}{layout[0]}"
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -4,7 +4,8 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import jax
 import tyro
@@ -17,6 +18,8 @@ from dl_jax.runs.opening import unbegun_removed
 from dl_jax.shape_checks import TypeCheckError, explain
 
 C = TypeVar("C")
+SHORT = ("data", "fit", "optimizer", "run")
+"""Fields of a script's configuration whose options have no prefix."""
 
 
 def launch(config_class: type[C], main: Callable[[C], None]) -> None:
@@ -62,9 +65,32 @@ def parse(config_class: type[C], arguments: list[str] | None = None) -> C:
             error, and the exit code is 2. After --help it is 0.
         UsageError: a value is refused by the configuration itself.
     """
-    return tyro.cli(
-        config_class, prog=_program(), args=arguments, config=(tyro.conf.OmitArgPrefixes,)
-    )
+    kind: Any = _with_short_options(config_class)
+    parsed = tyro.cli(kind, prog=_program(), args=arguments)
+    return config_class(**{f.name: getattr(parsed, f.name) for f in fields(kind)})
+
+
+def _with_short_options(config_class: Any) -> Any:
+    """The class with the configurations that every script has marked for options without prefix.
+
+    Others keep their prefix, so that a script may have several of one kind: `--learning-rate` is
+    the `optimizer`'s, `--critic.learning-rate` that of a second one.
+    """
+    hints = get_type_hints(config_class, include_extras=True)
+    marked = [f for f in fields(config_class) if f.name in SHORT]
+    body = {
+        "__doc__": config_class.__doc__,
+        "__module__": config_class.__module__,
+        "__annotations__": {f.name: tyro.conf.OmitArgPrefixes[hints[f.name]] for f in marked},
+        **{f.name: _default(f) for f in marked if _default(f) is not MISSING},
+    }
+    return dataclass(frozen=True)(type(config_class.__name__, (config_class,), body))
+
+
+def _default(f: Field) -> Any:
+    if f.default_factory is not MISSING:
+        return field(default_factory=f.default_factory)
+    return f.default
 
 
 def _program() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from dl_jax.configuration import changes, determining, differences, plain
 from dl_jax.errors import UsageError
 from dl_jax.manifest import write_atomically
+from dl_jax.processes import from_first
 from dl_jax.runs.command import portable_command, resume_command
 from dl_jax.runs.environment import describe_environment
 from dl_jax.runs.lock import LOCK_FILE, lock
@@ -54,7 +55,8 @@ def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
     """The directory of a new run, or of one to resume.
 
     A new directory never replaces one that is there. `config.json` holds the configuration, the
-    environment and the command. The directory is this process's alone while it runs.
+    environment and the command. The directory is this process's alone while it runs; of several
+    processes that train together, the first opens it, and the others write nothing.
 
     Args:
         experiment: name that directories begin with, `mnist_cnn`.
@@ -67,6 +69,19 @@ def open_run(experiment: str, config: Any, options: RunOptions) -> Run:
             process is running in it.
         RunError: `config.json` cannot be written.
     """
+    opened: list[Run] = []
+
+    def open_first() -> list[Any]:
+        opened.append(_open(experiment, config, options))
+        return [str(opened[0].directory), opened[0].resumed]
+
+    directory, resumed = from_first(open_first)
+    if opened:
+        return opened[0]
+    return Run(Path(directory), resumed, determining(config), writes=False)
+
+
+def _open(experiment: str, config: Any, options: RunOptions) -> Run:
     if options.tensorboard:
         summary_writer()
     out = _absolute(options.out)

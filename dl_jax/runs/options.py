@@ -21,8 +21,6 @@ class RunOptions:
     resume: bool = False
     """Resume the run `name` (the newest of this experiment where no name is given); a `name` that
     does not exist yet is started, so that a requeued job can keep its command."""
-    data_dir: Path | None = None
-    """Folder of prepared TFDS datasets, `$TFDS_DATA_DIR` where it is not given; or of tables."""
     require: str | None = None
     """Backend that the run must have: cpu, gpu or tpu."""
     tensorboard: bool = False

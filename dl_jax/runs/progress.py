@@ -28,8 +28,10 @@ class ProgressReport:
         start_step: int,
         examples_per_step: int,
         console: Console | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
-        self._console = console or Console()
+        self._console = console or Console(quiet=quiet)
         self._total, self._start, self._examples = total_steps, start_step, examples_per_step
         self._step, self._parts = start_step, ["compiling"]
         self._began = self._last_line = time.monotonic()

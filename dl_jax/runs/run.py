@@ -6,21 +6,25 @@ import json
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from dl_jax.errors import RunError, UsageError
 from dl_jax.manifest import write_atomically
+from dl_jax.processes import from_first
 from dl_jax.runs.command import resume_command
+from dl_jax.runs.description import MODEL_FILE, description
 from dl_jax.runs.lock import LOCK_FILE
 from dl_jax.runs.options import MAX_NAME_LENGTH
 from dl_jax.runs.rows import Rows, line, plain_row, read_rows
 
 CONFIG_FILE = "config.json"
 PART_FILE = "part.json"
-RECORDS = (CONFIG_FILE, PART_FILE, LOCK_FILE)
+RECORDS = (CONFIG_FILE, PART_FILE, MODEL_FILE, LOCK_FILE)
 """Files of a run that has not begun."""
 
 
@@ -34,6 +38,7 @@ class Run:
         config: the values that determine the result; checkpoints carry them.
         tensorboard: whether events are written beside `metrics.jsonl`.
         whole: the run that this one is a part of, if it is one: that is what a command resumes.
+        writes: whether this process writes; of several that train together, the first alone.
     """
 
     directory: Path
@@ -41,6 +46,7 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     tensorboard: bool = False
     whole: "Run | None" = None
+    writes: bool = True
     _parts: set[str] = field(default_factory=set, repr=False)
     _next_row: int | None = field(default=None, repr=False)
     _events: Any = field(default=None, repr=False)
@@ -59,9 +65,10 @@ class Run:
     def figures(self) -> Path:
         """Directory of figures, made on first use."""
         path = self.directory / "figures"
-        with self.writing(path):
-            path.mkdir(exist_ok=True)
-        check_kind(path, stat.S_ISDIR)
+        if self.writes:
+            with self.writing(path):
+                path.mkdir(exist_ok=True)
+            check_kind(path, stat.S_ISDIR)
         return path
 
     def part(self, name: str) -> "Run":
@@ -78,6 +85,13 @@ class Run:
         directory = self.directory / _part_folder(name)
         if name in self._parts:
             raise UsageError(f"the part {name!r} of this run was opened already: name it otherwise")
+        resumed = from_first(lambda: self._open_part(name, directory))
+        self._parts.add(name)
+        config = {**self.config, "part": name}
+        return Run(directory, resumed, config, self.tensorboard, self, self.writes)
+
+    def _open_part(self, name: str, directory: Path) -> bool:
+        """Make the folder of a part, or find it there; whether it was."""
         with self.writing(directory):
             directory.mkdir(exist_ok=True)
             taken_by = _part_name(directory)
@@ -90,9 +104,36 @@ class Run:
                 )
             if taken_by is None:
                 write_atomically(directory / PART_FILE, json.dumps({"part": name}) + "\n")
-        self._parts.add(name)
-        config = {**self.config, "part": name}
-        return Run(directory, taken_by is not None, config, self.tensorboard, self)
+        return taken_by is not None
+
+    def describe(
+        self,
+        model: str,
+        arguments: Mapping[str, Any],
+        *,
+        files: Sequence[str] = (),
+        statistics: tuple[ArrayLike, ArrayLike] | None = None,
+        part: str | None = None,
+    ) -> None:
+        """Write `model.json`, from which `load_run` makes the trained network again.
+
+        Args:
+            model: name of a function in `dl_jax.models`, such as `mlp`.
+            arguments: of that function: plain values, as JSON has them.
+            files: names of files in this directory that belong to the model, such as a vocabulary.
+            statistics: mean and std of each channel, if images are standardized before the model.
+            part: which of the learner's parameters are the model's, if it trains several networks:
+                the key in `params` and `model_state`.
+
+        Raises:
+            UsageError: there is no such model, its arguments are not accepted or not plain, or a
+                file is missing.
+        """
+        record = description(self.directory, model, arguments, files, statistics, part)
+        if not self.writes:
+            return
+        with self.writing(self.directory / MODEL_FILE):
+            write_atomically(self.directory / MODEL_FILE, json.dumps(record, indent=2) + "\n")
 
     @property
     def resume_command(self) -> str:
@@ -121,6 +162,8 @@ class Run:
             RunError: the disk is full or the file cannot be written.
         """
         plain = plain_row(row)
+        if not self.writes:
+            return plain
         if self._next_row is None:
             self._next_row = self._read().next_number
         with self.writing(self.metrics_file), self.metrics_file.open("a") as file:
@@ -141,6 +184,8 @@ class Run:
         rows = self._read()
         if up_to_step is not None:
             rows = rows.up_to(up_to_step)
+            if not self.writes:
+                return list(rows.by_number.values())
             if rows.missing:
                 print(f"{rows.missing} rows of {self.metrics_file} are missing", flush=True)
             if self.metrics_file.exists():
@@ -167,7 +212,7 @@ class Run:
 
     def discard(self) -> None:
         """Remove the directory of a run that was opened here and never began."""
-        if self.resumed or self.began:
+        if self.resumed or not self.writes or self.began:
             return
         shutil.rmtree(self.directory, ignore_errors=True)
         if self.whole:
@@ -175,6 +220,8 @@ class Run:
 
     def clear_results(self) -> None:
         """Remove what an earlier end of this run left, for it is trained again."""
+        if not self.writes:
+            return
         with self.writing(self.directory / "result.json"):
             (self.directory / "result.json").unlink(missing_ok=True)
         shutil.rmtree(self.directory / "figures", ignore_errors=True)

@@ -9,8 +9,9 @@ from jax.sharding import NamedSharding, Sharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Int
 
-from dl_jax.compilation import holds_convolution, jit
-from dl_jax.data import BatchOrder, Dataset, stream
+from dl_jax.compilation import jit, rolled_loop_is_fast
+from dl_jax.data import Dataset, Order, process_slice, stream
+from dl_jax.errors import MAX_INTEGER
 from dl_jax.learners import Learner, Metrics, TrainState
 from dl_jax.types import Batch
 
@@ -39,7 +40,7 @@ TrainChunk: TypeAlias = Callable[[TrainState, int, int, AskedToStop], tuple[Chun
 def make_train_chunk(
     learner: Learner,
     dataset: Dataset,
-    order: BatchOrder,
+    order: Order,
     *,
     on_device: bool,
     compiled_loop: bool | None,
@@ -56,7 +57,7 @@ def make_train_chunk(
         on_device: hold the dataset on the device and gather batches in the compiled step; else
             stream them.
         compiled_loop: run each chunk as one compiled loop; if False, call a compiled step from
-            Python; if None, do what is faster here (`prefers_compiled_loop`).
+            Python; if None, do what is faster here (`rolled_loop_is_fast`).
     """
 
     def step(chunk: Chunk, batch: Batch) -> Chunk:
@@ -77,82 +78,86 @@ def make_train_chunk(
 
     if not on_device:
         streamed_step = jit(step, donate_argnums=0)
+        own_part = process_slice(order, jax.process_index(), jax.process_count())
 
         def train_streamed(
             state: TrainState, start: int, stop: int, asked_to_stop: AskedToStop
         ) -> tuple[Chunk, int]:
             chunk, reached = start_chunk(state), start
-            for batch in stream(dataset, order, start, stop):
-                chunk, reached = streamed_step(chunk, batch), reached + 1
+            for batch in stream(dataset, own_part, start, stop):
+                whole = _whole_batch(chunk.state, batch, len(order.streams))
+                chunk, reached = streamed_step(chunk, whole), reached + 1
                 if asked_to_stop():
                     break
             return chunk, reached
 
         return train_streamed
 
-    def gather_and_step(chunk: Chunk, arrays: Batch, indices: Array) -> Chunk:
+    def gather_and_step(chunk: Chunk, arrays: Batch, epoch: Batch) -> Chunk:
         position = chunk.state.step.reshape(-1)[0] % order.steps_per_epoch
-        chosen = indices[position]  # [*streams, B]
-        batch = {k: a.at[chosen].get(mode="promise_in_bounds") for k, a in arrays.items()}
-        return step(chunk, batch)
+        chosen = {name: array[position] for name, array in epoch.items()}  # [*streams, B]
+        return step(chunk, dataset.gather(arrays, chosen))
 
-    def loop(chunk: Chunk, arrays: Batch, indices: Array, count: Array) -> Chunk:
+    def loop(chunk: Chunk, arrays: Batch, epoch: Batch, count: Array) -> Chunk:
         # The count is a traced number: one program for chunks of any length, and the same bits.
         return jax.lax.fori_loop(
-            0, count, lambda _, carry: gather_and_step(carry, arrays, indices), chunk
+            0, count, lambda _, carry: gather_and_step(carry, arrays, epoch), chunk
         )
 
     one_step = jit(gather_and_step, donate_argnums=0)
     many_steps = jit(loop, donate_argnums=0)
     in_loop = compiled_loop
     arrays: Batch | None = None
-    epoch_indices: tuple[int, Array] | None = None
+    epoch_on_device: tuple[int, Batch] | None = None  # its number, and its batches
 
     def train_on_device(
         state: TrainState, start: int, stop: int, asked_to_stop: AskedToStop
     ) -> tuple[Chunk, int]:
-        nonlocal in_loop, arrays, epoch_indices
+        nonlocal in_loop, arrays, epoch_on_device
         if in_loop is None:
-            in_loop = prefers_compiled_loop(learner, state, _batch_shapes(dataset, order))
+            in_loop = rolled_loop_is_fast(learner.train_step, state, _batch_shapes(dataset, order))
         place = _everywhere(state)
         if arrays is None:  # put on the state's devices once; otherwise each call would copy it
             arrays = {name: jax.device_put(a[:], place) for name, a in dataset.arrays.items()}
         chunk, reached = start_chunk(state), start
         while reached < stop and not asked_to_stop():
-            epoch = reached // order.steps_per_epoch
-            if epoch_indices is None or epoch_indices[0] != epoch:
-                epoch_indices = epoch, jax.device_put(order.epoch(epoch), place)
-            until = min(stop, (epoch + 1) * order.steps_per_epoch) if in_loop else reached + 1
+            number = reached // order.steps_per_epoch
+            if epoch_on_device is None or epoch_on_device[0] != number:
+                epoch_on_device = number, jax.device_put(order.epoch(number), place)
+            until = min(stop, (number + 1) * order.steps_per_epoch) if in_loop else reached + 1
             if in_loop:
-                chunk = many_steps(chunk, arrays, epoch_indices[1], until - reached)
+                chunk = many_steps(chunk, arrays, epoch_on_device[1], until - reached)
             else:
-                chunk = one_step(chunk, arrays, epoch_indices[1])
+                chunk = one_step(chunk, arrays, epoch_on_device[1])
             reached = until
         return chunk, reached
 
     return train_on_device
 
 
-def prefers_compiled_loop(learner: Learner, state: TrainState, batch: Batch) -> bool:
-    """Whether many steps are faster as one compiled loop than called from Python.
-
-    They are, on every platform, with one exception: on CPU a convolution inside a compiled loop
-    runs some thirty times slower than outside (docs/performance.md).
-    """
-    if jax.default_backend() != "cpu":
-        return True
-    return not holds_convolution(learner.train_step, state, batch)
-
-
-def _batch_shapes(dataset: Dataset, order: BatchOrder) -> Batch:
+def _batch_shapes(dataset: Dataset, order: Order) -> Batch:
     """Shapes and types of a training batch, without reading one."""
-    front = (*order.streams, order.batch_size)
-    return {
-        name: jax.ShapeDtypeStruct(
-            (*front, *array.shape[1:]), jax.dtypes.canonicalize_dtype(array.dtype)
-        )
-        for name, array in dataset.arrays.items()
-    }
+    arrays, indices = (
+        {
+            # The shape of a batch does not depend on the length, which an int32 may not count.
+            name: jax.ShapeDtypeStruct(
+                (min(array.shape[0], MAX_INTEGER), *array.shape[1:]),
+                jax.dtypes.canonicalize_dtype(array.dtype),
+            )
+            for name, array in named.items()
+        }
+        for named in (dataset.arrays, order.batch(0))
+    )
+    return jax.eval_shape(dataset.gather, arrays, indices)
+
+
+def _whole_batch(state: TrainState, part: Batch, streams: int) -> Batch:
+    """The batch of which each process has read its part, split over the devices of all."""
+    if jax.process_count() == 1:
+        return part
+    mesh = state.step.sharding.mesh
+    split = NamedSharding(mesh, P(*[None] * streams, mesh.axis_names))
+    return {name: jax.make_array_from_process_local_data(split, a) for name, a in part.items()}
 
 
 def _everywhere(state: TrainState) -> Sharding | None:

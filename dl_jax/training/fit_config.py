@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dl_jax.configuration import length_only, speed_only, stopping_only
-from dl_jax.data import BatchOrder
+from dl_jax.data import Dataset
 from dl_jax.errors import MAX_INTEGER, UsageError, check_choice, check_integer, check_range
 
 MAX_SEED = 2**63 - 1
@@ -81,17 +81,17 @@ class FitConfig:
             )
         return mode == "max"
 
-    def order(self, num_examples: int, streams: tuple[int, ...] = ()) -> BatchOrder:
-        """The order in which training visits the examples, for each of a learner's streams.
+    def updates(self, dataset: Dataset) -> int:
+        """Number of updates of the whole training, as a learning-rate schedule needs it.
+
+        Args:
+            dataset: the training set.
 
         Raises:
-            UsageError: a batch is larger than the set.
+            UsageError: a batch is larger than the set; or there are more updates than an int32
+                counts.
         """
-        return BatchOrder(num_examples, self.batch_size, self.seed, streams)
-
-    def updates(self, num_examples: int) -> int:
-        """Number of updates of the whole training, as a learning-rate schedule needs it."""
-        return self.total_steps(self.order(num_examples).steps_per_epoch)
+        return self.total_steps(dataset.order(self.batch_size, self.seed).steps_per_epoch)
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Number of updates of the whole training.

@@ -2,26 +2,23 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.errors import UsageError
 from dl_jax.models import Model
-from dl_jax.types import Params, State
-
-Forward: TypeAlias = Callable[..., Float[Array, "*replicas batch classes"]]
+from dl_jax.types import Params, State, Tree
 
 
 # A model seen before is not traced again; not at import: compiling looks for the platform.
 @lru_cache(maxsize=16)
-def _forward(model: Model, replicas: bool) -> Forward:
-    def forward(params: Params, model_state: State, inputs: Array) -> Array:
-        return model.apply(params, model_state, inputs, train=False)[0]
+def _forward(apply: Callable[..., tuple[Tree, State]], replicas: bool) -> Callable[..., Tree]:
+    def forward(params: Params, model_state: State, inputs: Tree) -> Tree:
+        return apply(params, model_state, inputs, train=False)[0]
 
     return jit(jax.vmap(forward, in_axes=(0, 0, None)) if replicas else forward)
 
@@ -35,11 +32,11 @@ def predict(
     batch_size: int = 512,
     replicas: bool = False,
     inputs: str = "image",
-) -> Float[np.ndarray, "*replicas examples classes"]:
-    """Logits of every example of a dataset, each exactly once, in the dataset's order.
+) -> Tree:
+    """Outputs of a model for every example of a dataset, each once, in the dataset's order.
 
     Args:
-        model: maps a batch of inputs to logits.
+        model: maps a batch of inputs to outputs: an array `[batch, ...]`, or a tree of such.
         params: parameters, with a leading axis of replicas if `replicas`.
         model_state: the model's state, with a leading axis of replicas if `replicas`.
         dataset: examples to predict.
@@ -48,6 +45,10 @@ def predict(
         replicas: whether there are several; all predict in one program.
         inputs: name of the inputs in the dataset.
 
+    Returns:
+        Arrays of NumPy `[examples, ...]`, or `[replicas, examples, ...]` if `replicas`, in float32
+        where they are floats.
+
     Raises:
         UsageError: the dataset is empty, or `batch_size` < 1.
     """
@@ -55,13 +56,26 @@ def predict(
         raise UsageError(f"batch_size is {batch_size}, expected at least 1")
     if len(dataset) == 0:
         raise UsageError(f"the {dataset.split} split of {dataset.name} has no examples to predict")
-    forward = _forward(model, replicas)
+    forward, axis = _forward(model.apply, replicas), 1 if replicas else 0
     outputs, masks = [], []
     for batch in dataset.evaluation_batches(batch_size):
         outputs.append(forward(params, model_state, batch[inputs]))
         masks.append(batch["mask"])
         # Fetched one batch late: the device never waits for the host, and holds two at most.
         if len(outputs) > 1:
-            outputs[-2] = np.asarray(outputs[-2], np.float32)
-    outputs[-1] = np.asarray(outputs[-1], np.float32)
-    return np.concatenate(outputs, axis=-2)[..., np.concatenate(masks) != 0, :]
+            outputs[-2] = _on_host(outputs[-2])
+    outputs[-1] = _on_host(outputs[-1])
+    counted = np.flatnonzero(np.concatenate(masks))
+    return jax.tree.map(
+        lambda *parts: np.concatenate(parts, axis=axis).take(counted, axis=axis), *outputs
+    )
+
+
+def _on_host(outputs: Tree) -> Tree:
+    """In NumPy; floats of any width in float32."""
+
+    def fetch(leaf: jax.Array) -> np.ndarray:
+        floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return np.asarray(leaf, np.float32 if floating else leaf.dtype)
+
+    return jax.tree.map(fetch, outputs)

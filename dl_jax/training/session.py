@@ -7,13 +7,13 @@ from signal import Signals
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.errors import RunError, UsageError, check_choice
-from dl_jax.learners import Learner, TrainState
+from dl_jax.learners import Learner, TrainState, Weights
+from dl_jax.processes import greatest
 from dl_jax.runs import Run
 from dl_jax.runs.checkpoints import Checkpoints
 from dl_jax.runs.interruption import EXIT_CODES, Interrupted, Interruption
@@ -23,6 +23,13 @@ from dl_jax.training.chunk import Chunk, make_train_chunk
 from dl_jax.training.evaluate import make_evaluate
 from dl_jax.training.fit_config import FitConfig
 from dl_jax.training.fitted import Fitted
+from dl_jax.training.validation import (
+    EvaluateHook,
+    check_validation,
+    checked_numbers,
+    score_and_loss,
+)
+from dl_jax.types import NOT_METRICS
 
 
 class Saved(NamedTuple):
@@ -46,7 +53,13 @@ class Session:
     """
 
     def __init__(
-        self, learner: Learner, data: Mapping[str, Dataset], config: FitConfig, run: Run
+        self,
+        learner: Learner,
+        data: Mapping[str, Dataset],
+        config: FitConfig,
+        run: Run,
+        start: Weights | None = None,
+        evaluate: EvaluateHook | None = None,
     ) -> None:
         """Initialize the state, and check that the configuration fits the data and the learner.
 
@@ -56,15 +69,16 @@ class Session:
         self.config, self.run = config, run
         self.train, self.validation = data["train"], data.get("validation")
         try:
-            order = config.order(len(self.train), learner.streams)
+            order = self.train.order(config.batch_size, config.seed, learner.streams)
             self.steps_per_epoch = order.steps_per_epoch
             self.total = config.total_steps(order.steps_per_epoch)
-            self.state = jit(learner.init)(jax.random.key(config.seed))
-            _check_validation(learner, self.state, self.validation, config)
+            self.state = _initial_state(learner, config.seed, start)
+            check_validation(learner, self.state, self.validation, config, evaluate)
         except Exception:
             run.discard()  # its name stays free
             raise
-        self.best = None if self.validation is None else jit(Best.initial)(self.state)
+        self.evaluates = self.validation is not None or evaluate is not None
+        self.best = jit(Best.initial)(self.state) if self.evaluates else None
         self.step, self.history = 0, []
         self._save_failure: str | None = None
         self.pending: tuple[Chunk, int] | None = None
@@ -78,6 +92,7 @@ class Session:
             compiled_loop={"auto": None, "compiled": True}.get(config.loop, False),
         )
         self._evaluate = make_evaluate(learner, config.evaluation_batch_size)
+        self._evaluate_hook = evaluate
         self._update_best = jit(update_best)
         self._finite_replicas = jit(lambda state: all_finite(state.params, state.step.ndim))
 
@@ -90,7 +105,9 @@ class Session:
             )
             messages = self._restore() if run.resumed else []
             examples = config.batch_size * max(1, self.state.step.size)
-            self.progress = stack.enter_context(ProgressReport(self.total, self.step, examples))
+            self.progress = stack.enter_context(
+                ProgressReport(self.total, self.step, examples, quiet=not run.writes)
+            )
             self.interruption = stack.enter_context(Interruption())
             for message in messages:
                 self.progress.say(message)
@@ -138,7 +155,7 @@ class Session:
     def evaluation_due(self) -> bool:
         """Whether this step is one of an evaluation; the last always is."""
         interval = self.config.evaluation_interval(self.steps_per_epoch)
-        return self.validation is not None and (self.is_due(interval) or self.step == self.total)
+        return self.evaluates and (self.is_due(interval) or self.step == self.total)
 
     @property
     def checkpoint_due(self) -> bool:
@@ -163,9 +180,7 @@ class Session:
     def train_chunk(self) -> bool:
         """Train to the next step at which something is due; whether any step was made."""
         target = self.config.next_stop(self.step, self.steps_per_epoch)
-        chunk, reached = self._train_chunk(
-            self.state, self.step, target, lambda: self.interruption.received is not None
-        )
+        chunk, reached = self._train_chunk(self.state, self.step, target, self._is_asked_to_stop)
         self.state = chunk.state
         if reached == self.step:  # asked to stop before the first step
             return False
@@ -188,11 +203,17 @@ class Session:
 
     def evaluate(self) -> None:
         """Measure the validation set, and keep the parameters of replicas that improved."""
-        if self.validation is None or self.best is None:
+        if self.best is None:
             return
-        measured = self._evaluate(self.state, self.validation).means()
+        measured = {}
+        if self.validation is not None:
+            measured |= self._evaluate(self.state, self.validation).means()
+        if self._evaluate_hook is not None:
+            more = self._evaluate_hook(self.state)
+            measured |= checked_numbers(more, self.state.replicas, (*measured, *NOT_METRICS))
+        check_choice("monitor", self.config.monitor, measured)
         self.progress.evaluated(self.step, self._log("validation", self.step, measured))
-        score, loss = _score(self.config, measured)
+        score, loss = score_and_loss(self.config, measured)
         self.best = self._update_best(self.best, self.state, score, loss)
 
     def save(self) -> None:
@@ -207,11 +228,12 @@ class Session:
 
     def stop_if_asked(self) -> None:
         """Save and end the run if a signal came."""
-        if self.interruption.received is None:
+        received = self._received()
+        if received is None:
             return
         self.log_pending()
         self.save()
-        self._stop_interrupted(self.interruption.received, self._wait_until_saved())
+        self._stop_interrupted(received, self._wait_until_saved())
 
     def finish(self) -> Fitted:
         """Make sure that the last step is saved, and return the result."""
@@ -223,13 +245,22 @@ class Session:
                 f"training ended at step {self.step}, but {failure}: see to that, then resume "
                 f"with: {self.run.resume_command}"
             )
-        if self.interruption.received is not None:  # more may come after this training
-            self._stop_interrupted(self.interruption.received, None)
+        received = self._received()
+        if received is not None:  # more may come after this training
+            self._stop_interrupted(received, None)
         best = self.state if self.best is None else with_best(self.state, self.best)
         best_step = np.asarray((self.best or self.state).step)
         return Fitted(self.state, best, best_step, self.history, self.seconds)
 
     # Their parts.
+
+    def _is_asked_to_stop(self) -> bool:
+        """Whether a chunk may end early; processes that train together end it together."""
+        return self.interruption.received is not None and jax.process_count() == 1
+
+    def _received(self) -> Signals | None:
+        """The signal that came to this process, or to another that trains with it."""
+        return Signals(number) if (number := greatest(self.interruption.received or 0)) else None
 
     def _log(self, split: str, step: int, measured: Mapping[str, np.ndarray]) -> dict[str, Any]:
         seconds = round(time.monotonic() - self._began, 3)
@@ -269,23 +300,20 @@ class Session:
         )
 
 
-def _check_validation(
-    learner: Learner, state: TrainState, validation: Dataset | None, config: FitConfig
-) -> None:
-    if validation is None:
-        if config.patience:
-            raise UsageError("patience needs a validation set, and the data has none")
-        return
-    batch = next(validation.evaluation_batches(config.evaluation_batch_size))
-    names = jax.eval_shape(learner.eval_step, state, batch).sums
-    check_choice("monitor", config.monitor, names)
-    _ = config.maximizes
+def _initial_state(learner: Learner, seed: int, start: Weights | None) -> TrainState:
+    """`learner.init`, compiled, of arguments that every process can give: arrays of NumPy.
 
-
-def _score(config: FitConfig, measured: Mapping[str, np.ndarray]) -> tuple[jax.Array, jax.Array]:
-    """The monitored metric so that larger is better, and the loss; -inf where not finite."""
-    value = measured[config.monitor]
-    finite = np.all([np.isfinite(values) for values in measured.values()], axis=0)
-    score = np.where(finite, value if config.maximizes else -value, -np.inf)
-    loss = measured.get("loss", np.zeros_like(value))
-    return jnp.asarray(score, jnp.float32), jnp.asarray(loss, jnp.float32)
+    Raises:
+        UsageError: several processes train together, and the learner is not over their devices.
+    """
+    data = np.asarray(jax.random.key_data(jax.random.key(seed)))
+    start = jax.tree.map(np.asarray, start)
+    state = jit(lambda data, start: learner.init(jax.random.wrap_key_data(data), start))(
+        data, start
+    )
+    if jax.process_count() > 1 and state.step.is_fully_addressable:
+        raise UsageError(
+            "several processes train together, and the learner is not over their devices: wrap it, "
+            "as in sharded(learner, global_mesh())"
+        )
+    return state

@@ -12,27 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dl_jax import plots
-from dl_jax.data import image_statistics, load_splits
+from dl_jax.data import ImageData, image_statistics
 from dl_jax.errors import check_integer, check_range
-from dl_jax.functional import (
-    batch_norm,
-    cross_entropy,
-    dense,
-    dropout,
-    he_normal,
-    lecun_normal,
-    relu,
-)
+from dl_jax.functional import cross_entropy, he_normal, relu
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import Model, layer_key, standardize, with_preprocessing
+from dl_jax.models import Model, chain, drop, flatten, linear, norm, on_images
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import (
-    data_figure,
-    format_mean_std,
-    mean_and_std,
-    save_figures,
-    write_result,
-)
+from dl_jax.reports import data_figure, report_each
 from dl_jax.runs import RunOptions, launch, open_run
 from dl_jax.training import FitConfig, fit_each, make_evaluate, metric_curve
 
@@ -49,11 +35,9 @@ class Config:
     """Probability of dropping a hidden unit, in networks with dropout."""
     examples: int = 400
     """Number of training images; all if there are fewer."""
-    dataset: str = "digits"
-    """`digits` (comes with the installation), a TFDS name such as `mnist`, or a folder with images
-    of each class."""
     seeds: int = 3
     """Independent replicas of each network, trained side by side in one compiled program."""
+    data: ImageData = ImageData("digits")
     optimizer: OptimizerConfig = OptimizerConfig(
         optimizer="momentum", learning_rate=0.03, schedule="constant"
     )
@@ -67,39 +51,16 @@ class Config:
         check_range("dropout_rate", self.dropout_rate, low=0, high=1, exclusive_high=True)
 
 
-def network(inputs: int, config: Config, classes: int, *, normalize: bool, rate: float) -> Model:
+def network(config: Config, inputs: int, classes: int, normalize: bool, rate: float) -> Model:
     """Hidden layers of dense, optional batch normalization, ReLU and optional dropout."""
-    names = [f"{i + 1}" for i in range(config.depth)]
-
-    def init(key):
-        keys = jax.random.split(key, config.depth + 1)
-        sizes = [inputs, *[config.width] * config.depth]
-        ones, zeros = jnp.ones(config.width), jnp.zeros(config.width)
-        params = {
-            f"dense{name}": {"kernel": he_normal(k, (n, config.width)), "bias": zeros}
-            for name, k, n in zip(names, keys, sizes, strict=False)
-        }
-        params["head"] = {
-            "kernel": lecun_normal(keys[-1], (config.width, classes)), "bias": jnp.zeros(classes)
-        }  # fmt: skip
-        if not normalize:
-            return params, {}
-        params |= {f"norm{name}": {"scale": ones, "bias": zeros} for name in names}
-        return params, {f"norm{name}": {"mean": zeros, "var": ones} for name in names}
-
-    def apply(params, state, inputs, *, train, key=None):
-        x, statistics = inputs.reshape(inputs.shape[0], -1), {}
-        for i, name in enumerate(names):
-            x = dense(x, **params[f"dense{name}"])
-            if normalize:
-                norm = f"norm{name}"
-                x, statistics[norm] = batch_norm(x, **params[norm], **state[norm], train=train)
-            x = relu(x)
-            if train and rate > 0:
-                x = dropout(x, rate, key=layer_key(key, i))
-        return dense(x, **params["head"]), statistics
-
-    return Model(init, apply)
+    layers = {"flatten": flatten}
+    for i in range(1, config.depth + 1):
+        fan_in = inputs if i == 1 else config.width
+        layers[f"dense{i}"] = linear(fan_in, config.width, kernel_init=he_normal)
+        if normalize:
+            layers[f"norm{i}"] = norm(config.width)
+        layers |= {f"relu{i}": relu, f"drop{i}": drop(rate)}
+    return chain({**layers, "head": linear(config.width, classes)})
 
 
 def gradient_norms(model: Model, state, batch, depth: int) -> np.ndarray:
@@ -113,28 +74,24 @@ def gradient_norms(model: Model, state, batch, depth: int) -> np.ndarray:
             return cross_entropy(logits, batch["label"]).mean()
 
         gradients = jax.grad(loss)(params)
-        return jnp.stack(
-            [jnp.linalg.norm(gradients[f"dense{i}"]["kernel"]) for i in range(1, depth + 1)]
-        )
+        kernels = [gradients[f"dense{i}"]["kernel"] for i in range(1, depth + 1)]
+        return jnp.stack([jnp.linalg.norm(kernel) for kernel in kernels])
 
     return np.asarray(jax.vmap(norms)(state.params, state.model_state))
 
 
 def main(config: Config) -> None:
     """Train four networks, compare and draw."""
-    data = load_splits(config.dataset, config.run.data_dir)
+    data = config.data.load()
     data["train"] = train = data["train"].take(config.examples)
-    preprocess = standardize(*image_statistics(train))
-    inputs, classes = int(np.prod(train.image_shape)), train.num_classes
-    optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
+    statistics = image_statistics(train)
+    sizes = int(np.prod(train.image_shape)), train.num_classes
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
 
     kinds = {"plain": (False, 0.0), "dropout": (False, config.dropout_rate),
              "batch norm": (True, 0.0), "both": (True, config.dropout_rate)}  # fmt: skip
     models = {
-        name: with_preprocessing(
-            network(inputs, config, classes, normalize=normalize, rate=rate), preprocess
-        )
-        for name, (normalize, rate) in kinds.items()
+        name: on_images(network(config, *sizes, *kind), statistics) for name, kind in kinds.items()
     }
     learners = {
         name: over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
@@ -143,40 +100,32 @@ def main(config: Config) -> None:
     run = open_run("batchnorm_dropout", config, config.run)
     fitted = fit_each(learners, data, config.fit, run)
 
-    batch = {k: jnp.asarray(v) for k, v in train.batch(np.arange(min(256, len(train)))).items()}
-    layers = np.arange(1, config.depth + 1)
-    accuracies, flow = {"train": {}, "test": {}}, {}
+    batch = {name: jnp.asarray(array[:]) for name, array in train.take(256).arrays.items()}
+    layers, measured, flow = np.arange(1, config.depth + 1), {}, {}
     for name, learner in learners.items():
         start = jax.jit(learner.init)(jax.random.key(config.fit.seed))
         flow[name] = layers, gradient_norms(models[name], start, batch, config.depth)
-        evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
-        for split, measured in accuracies.items():
-            values = evaluate(fitted[name].state, data[split]).means()["accuracy"]
-            measured[name] = {"accuracy": mean_and_std(values)}
-    write_result(run, accuracies, sum(each.seconds for each in fitted.values()))
+        evaluate, last = (
+            make_evaluate(learner, config.fit.evaluation_batch_size),
+            fitted[name].state,
+        )
+        seen = evaluate(last, train).means()["accuracy"]
+        measured[name] = {**evaluate(last, data["test"]).means(), "training_accuracy": seen}
 
-    def curves(metric, split):
-        return {name: metric_curve(each, metric, split) for name, each in fitted.items()}
+    def lines(curves, x: str, y: str, log_scale: bool = True):
+        return lambda: plots.named_lines(curves, x=x, y=y, log_scale=log_scale)
 
-    save_figures(
-        run,
-        {
-            "data": data_figure(data, "label"),
-            "training_loss": lambda: plots.named_lines(
-                curves("loss", "train"), x="step", y="training loss", log_scale=True
-            ),
-            "validation_accuracy": lambda: plots.named_lines(
-                curves("accuracy", "validation"), x="step", y="validation accuracy"
-            ),
-            "gradient_flow": lambda: plots.named_lines(
-                flow, x="layer", y="norm of the kernel's gradient at initialization", log_scale=True
-            ),
-        },
-    )
-    for name in kinds:
-        train, test = (measured[name]["accuracy"] for measured in accuracies.values())
-        print(f"{name:11} training {format_mean_std(train)}, test {format_mean_std(test)}")
-    print(f"figures and result.json in {run.directory}")
+    losses = {name: metric_curve(each, "loss", "train") for name, each in fitted.items()}
+    accuracies = {
+        name: metric_curve(each, "accuracy", "validation") for name, each in fitted.items()
+    }
+    figures = {
+        "data": data_figure(data),
+        "training_loss": lines(losses, "step", "training loss"),
+        "validation_accuracy": lines(accuracies, "step", "validation accuracy", log_scale=False),
+        "gradient_flow": lines(flow, "layer", "norm of the kernel's gradient at initialization"),
+    }
+    report_each(run, fitted, measured, figures)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,15 @@ import numpy as np
 
 from dl_jax import plots
 from dl_jax.compilation import jit
-from dl_jax.data import image_statistics, load_splits
+from dl_jax.data import ImageData, image_statistics
 from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import mlp, standardize, with_preprocessing
+from dl_jax.models import mlp, on_images
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import report
+from dl_jax.reports import data_figure, report
 from dl_jax.runs import RunOptions, launch, open_run
-from dl_jax.training import FitConfig, fit
+from dl_jax.training import FitConfig, fit, make_evaluate
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,9 @@ class Config:
     """Extent in each direction; 1 is the norm of the parameters themselves."""
     examples: int = 500
     """Number of training images on which the loss is evaluated; all if there are fewer."""
-    dataset: str = "digits"
-    """`digits` (comes with the installation), a TFDS name such as `mnist`, or a folder with images
-    of each class."""
     seeds: int = 1
     """Independent replicas; the landscape is that of the first."""
+    data: ImageData = ImageData("digits")
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
     fit: FitConfig = FitConfig(epochs=20, batch_size=64)
     run: RunOptions = RunOptions()
@@ -61,8 +59,7 @@ def filter_normalized(key, params):
 
     Biases do not move, as in the paper.
     """
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
+    structure = jax.tree.structure(params)
 
     def direction(key, leaf):
         if leaf.ndim < 2:
@@ -72,46 +69,48 @@ def filter_normalized(key, params):
         norm, random_norm = (jnp.sqrt((x**2).sum(axes, keepdims=True)) for x in (leaf, random))
         return random * norm / random_norm
 
-    return jax.tree.unflatten(
-        structure, [direction(k, leaf) for k, leaf in zip(keys, leaves, strict=True)]
-    )
+    keys = jax.tree.unflatten(structure, list(jax.random.split(key, structure.num_leaves)))
+    return jax.tree.map(direction, keys, params)
 
 
 def main(config: Config) -> None:
     """Train, evaluate the loss around the minimum and draw."""
-    data = load_splits(config.dataset, config.run.data_dir)
-    train = data["train"]
-
-    widths = (config.width,) * config.depth
-    model = mlp(train.image_shape, widths, train.num_classes)
-    model = with_preprocessing(model, standardize(*image_statistics(train)))
-    optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
+    data = config.data.load()
+    train, statistics = data["train"], image_statistics(data["train"])
+    network = {
+        "input_shape": train.image_shape,
+        "widths": (config.width,) * config.depth,
+        "num_classes": train.num_classes,
+    }
+    model = on_images(mlp(**network), statistics)
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
     learner = over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
 
     run = open_run("loss_landscape", config, config.run)
+    run.describe("mlp", network, statistics=statistics)
     fitted = fit(learner, data, config.fit, run)
+    measured = make_evaluate(learner, config.fit.evaluation_batch_size)(fitted.best, data["test"])
 
     params = jax.tree.map(lambda leaf: leaf[0], fitted.best.params)
-    batch = train.batch(np.arange(min(config.examples, len(train))))
-    keys = jax.random.split(jax.random.key(config.fit.seed), 2)
-    first, second = (filter_normalized(key, params) for key in keys)
+    shown = train.take(config.examples).arrays
+    images, labels = (jnp.asarray(shown[name][:]) for name in ("image", "label"))
+    first, second = (
+        filter_normalized(key, params) for key in jax.random.split(jax.random.key(config.fit.seed))
+    )
 
-    def loss(a, b):
-        moved = jax.tree.map(lambda p, u, v: p + a * u + b * v, params, first, second)
-        logits, _ = model.apply(moved, {}, jnp.asarray(batch["image"]), train=False)
-        return cross_entropy(logits, jnp.asarray(batch["label"])).mean()
+    def loss(at):
+        moved = jax.tree.map(lambda p, u, v: p + at[0] * u + at[1] * v, params, first, second)
+        return cross_entropy(model.apply(moved, {}, images, train=False)[0], labels).mean()
 
     along = np.linspace(-config.reach, config.reach, config.points, dtype=np.float32)
-    a, b = (grid.ravel() for grid in np.meshgrid(along, along))
+    grid = np.stack(np.meshgrid(along, along), -1).reshape(-1, 2)
     # One vmap, in batches that fit in memory.
-    losses = jit(lambda *points: jax.lax.map(lambda at: loss(*at), points, batch_size=2000))
-    heights = np.asarray(losses(a, b)).reshape(config.points, config.points)
-    report(
-        learner, fitted, data, config.fit, run,
-        figures={"landscape": lambda: plots.landscape(along, heights)},
-        extras={"lowest": float(heights.min()), "highest": float(heights.max()),
-                "center": float(loss(0.0, 0.0))},
-    )  # fmt: skip
+    heights = np.asarray(jit(lambda grid: jax.lax.map(loss, grid, batch_size=2000))(grid))
+    square = heights.reshape(config.points, config.points)
+    figures = {"data": data_figure(data), "landscape": lambda: plots.landscape(along, square)}
+    extras = {"lowest": float(heights.min()), "highest": float(heights.max()),
+              "center": float(loss((0.0, 0.0)))}  # fmt: skip
+    report(run, fitted, measured.means(), figures, extras=extras)
 
 
 if __name__ == "__main__":

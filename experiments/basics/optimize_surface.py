@@ -7,6 +7,7 @@ Command: python -m experiments.basics.optimize_surface --surface rosenbrock
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -79,6 +80,7 @@ class Config:
             check_range(name, getattr(self, name), low=0, high=1e9, exclusive_low=True)
 
 
+@partial(jax.jit, static_argnums=(0, 2, 3))
 def descend(height, start, optimizer: optax.GradientTransformation, steps: int):
     """The points visited, `[steps + 1, 2]`."""
 
@@ -103,46 +105,30 @@ def main(config: Config) -> None:
         "adam": optim.adam(config.adaptive),
         "adamw": optim.adamw(config.adaptive, weight_decay=1e-3),
     }
+    clip = optax.clip_by_global_norm(config.clip_norm)
 
     def height(point):
         return surface.height(point[0], point[1])
 
-    run = open_run("optimize_surface", config, config.run)
-    began = time.monotonic()
-    clip = optax.clip_by_global_norm(config.clip_norm)
-    paths = {
-        name: np.asarray(
-            jax.jit(descend, static_argnums=(0, 2, 3))(
-                height, surface.start, optax.chain(clip, optimizer), config.steps
-            )
-        )
-        for name, optimizer in optimizers.items()
-    }
-    heights = {name: np.asarray(jax.vmap(height)(path)) for name, path in paths.items()}
-    minima = np.array(surface.minima)
-    summary = {
-        name: {
-            "height": float(heights[name][-1]),
-            "distance": float(np.linalg.norm(path[-1] - minima, axis=1).min()),
-        }
-        for name, path in paths.items()
-    }
+    run, began = open_run("optimize_surface", config, config.run), time.monotonic()
+    paths, heights, summary = {}, {}, {}
+    for name, optimizer in optimizers.items():
+        optimizer = optax.chain(clip, optimizer)
+        paths[name] = np.asarray(descend(height, surface.start, optimizer, config.steps))
+        heights[name] = np.asarray(jax.vmap(height)(paths[name]))
+        distances = np.linalg.norm(paths[name][-1] - np.array(surface.minima), axis=1)
+        summary[name] = {"height": float(heights[name][-1]), "distance": float(distances.min())}
     write_result(run, {"last": summary}, time.monotonic() - began)
+
     at = np.arange(config.steps + 1)
-    save_figures(
-        run,
-        {
-            "paths": lambda: plots.paths_on_contours(
-                surface.height, surface.extent, paths, minima, title=config.surface
-            ),
-            "heights": lambda: plots.named_lines(
-                {name: (at, values[None]) for name, values in heights.items()},
-                x="step",
-                y="height",
-                log_scale=True,
-            ),
-        },
-    )
+    curves = {name: (at, values[None]) for name, values in heights.items()}
+    figures = {
+        "paths": lambda: plots.paths_on_contours(
+            surface.height, surface.extent, paths, np.array(surface.minima), title=config.surface
+        ),
+        "heights": lambda: plots.named_lines(curves, x="step", y="height", log_scale=True),
+    }
+    save_figures(run, figures)
     for name, last in summary.items():
         print(f"{name:9} height {last['height']:.3g}, {last['distance']:.3g} from a minimum")
     print(f"figures and result.json in {run.directory}")

@@ -10,32 +10,27 @@ Command: python -m experiments.basics.optimizers_and_initializers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float
 
 from dl_jax import functional, optim, plots
-from dl_jax.data import ImageDataset, image_statistics, load_splits
+from dl_jax.data import ImageData, ImageDataset, image_statistics
 from dl_jax.errors import UsageError, check_integer
 from dl_jax.functional import cross_entropy, dense, tanh
 from dl_jax.learners import Learner, over_hyperparameters, product, supervised
-from dl_jax.models import Model, standardize, with_preprocessing
-from dl_jax.optim.optimizers import descent
-from dl_jax.optim.rules import B1, B2, EPSILON, MOMENTUM, Moments, UpdateRule
-from dl_jax.reports import data_figure, save_figures, write_result
+from dl_jax.models import Model, chain, flatten, linear, on_images, standardize
+from dl_jax.optim import Moments, UpdateRule, descent
+from dl_jax.optim.rules import B1, B2, EPSILON, MOMENTUM
+from dl_jax.reports import data_figure, mean_and_std, save_figures, write_result
 from dl_jax.runs import Run, RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, fit_each, make_evaluate
-from dl_jax.types import Tree
 
-Number: TypeAlias = float | Float[Array, ""]
-Flag: TypeAlias = bool | Bool[Array, ""]
-Data: TypeAlias = Mapping[str, ImageDataset]
-Grid: TypeAlias = Mapping[str, Sequence[int] | Array]
-MakeLearner: TypeAlias = Callable[..., Learner]
+MakeLearner = Callable[..., Learner]
+Measured = dict[str, np.ndarray]
 
 
 class UpdateCoefficients(NamedTuple):
@@ -49,31 +44,27 @@ class UpdateCoefficients(NamedTuple):
     theta' = theta - learning_rate * (d + weight_decay * theta)
     """
 
-    learning_rate: Number
-    weight_decay: Number = 0.0
-    decay: Number = 0.0
-    gain: Number = 1.0
-    nesterov: Flag = False
-    adaptive: Flag = False
-    square_decay: Number = 0.0
-    bias_corrected: Flag = False
-    inner_epsilon: Number = 0.0
-    epsilon: Number = 0.0
+    learning_rate: float
+    weight_decay: float = 0.0
+    decay: float = 0.0
+    gain: float = 1.0
+    nesterov: bool = False
+    adaptive: bool = False
+    square_decay: float = 0.0
+    bias_corrected: bool = False
+    inner_epsilon: float = 0.0
+    epsilon: float = 0.0
 
 
+MOMENTUM_SGD = UpdateCoefficients(0.02, decay=MOMENTUM)
 ADAM = UpdateCoefficients(
-    2e-3,
-    decay=B1,
-    gain=1 - B1,
-    adaptive=True,
-    square_decay=B2,
-    bias_corrected=True,
+    2e-3, decay=B1, gain=1 - B1, adaptive=True, square_decay=B2, bias_corrected=True,
     epsilon=EPSILON,
-)
+)  # fmt: skip
 OPTIMIZERS = {
     "sgd": UpdateCoefficients(0.1),
-    "momentum": UpdateCoefficients(0.02, decay=MOMENTUM),
-    "nesterov": UpdateCoefficients(0.02, decay=MOMENTUM, nesterov=True),
+    "momentum": MOMENTUM_SGD,
+    "nesterov": MOMENTUM_SGD._replace(nesterov=True),
     "rmsprop": UpdateCoefficients(
         1e-3, adaptive=True, square_decay=MOMENTUM, inner_epsilon=EPSILON
     ),
@@ -89,10 +80,10 @@ def general_optimizer(coefficients: UpdateCoefficients) -> optax.GradientTransfo
     """
     c = coefficients
 
-    def init(params: Tree) -> Moments:
+    def init(params):
         return Moments(*(jax.tree.map(jnp.zeros_like, params) for _ in range(2)))
 
-    def direction(gradient: Tree, moments: Moments, t: Array) -> tuple[Tree, Moments]:
+    def direction(gradient, moments, t):
         mean = jax.tree.map(lambda m, g: c.decay * m + c.gain * g, moments.mean, gradient)
         square = jax.tree.map(
             lambda s, g: c.square_decay * s + (1 - c.square_decay) * g**2, moments.square, gradient
@@ -100,7 +91,7 @@ def general_optimizer(coefficients: UpdateCoefficients) -> optax.GradientTransfo
         mean_scale = jnp.where(c.bias_corrected, 1 - c.decay**t, 1.0)
         square_scale = jnp.where(c.bias_corrected, 1 - c.square_decay**t, 1.0)
 
-        def update(g: Array, m: Array, s: Array) -> Array:
+        def update(g, m, s):
             numerator = jnp.where(c.nesterov, g + c.decay * m, m / mean_scale)
             root = jnp.sqrt(s / square_scale + c.inner_epsilon) + c.epsilon
             return jnp.where(c.adaptive, numerator / root, numerator)
@@ -140,9 +131,7 @@ class Config:
     """Units of each hidden layer."""
     in_turn: bool = False
     """Train the points of the sweep one after the other, each compiled on its own."""
-    dataset: str = "digits"
-    """`digits` (comes with the installation), a TFDS name such as `mnist`, or a folder with images
-    of each class."""
+    data: ImageData = ImageData("digits")
     fit: FitConfig = FitConfig(epochs=15, batch_size=64, stop_on_nonfinite=False)
     run: RunOptions = RunOptions()
 
@@ -154,31 +143,24 @@ class Config:
         check_integer("width", self.width, low=1)
 
 
-def select(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
-    """Call branch `index`; a traced index may differ between the points of a sweep."""
-    if isinstance(index, int):
-        return branches[index](*operands)
-    return jax.lax.switch(index, branches, *operands)
-
-
 def tanh_network(
     inputs: int, width: int, max_depth: int, classes: int, depth: Any, initializer: Any
 ) -> Model:
     """An MLP with parameters for `max_depth` hidden layers, of which it uses the first `depth`."""
 
-    def layer(key, fan_in, units):
-        branches = [partial(initial, shape=(fan_in, units)) for initial in INITIALIZERS.values()]
-        return {"kernel": select(initializer, branches, key), "bias": jnp.zeros(units)}
+    def initial(key, shape):
+        branches = [partial(initialize, shape=shape) for initialize in INITIALIZERS.values()]
+        return jax.lax.switch(initializer, branches, key)
 
-    def init(key):
-        keys = jax.random.split(key, max_depth + 1)
-        sizes = [inputs, *[width] * max_depth]
-        params = {f"dense{i + 1}": layer(keys[i], sizes[i], width) for i in range(max_depth)}
-        return {**params, "head": layer(keys[-1], width, classes)}, {}
+    layers = {
+        f"dense{i}": linear(inputs if i == 1 else width, width, kernel_init=initial)
+        for i in range(1, max_depth + 1)
+    }
+    layers["head"] = linear(width, classes, kernel_init=initial)
 
     def apply(params, state, inputs, *, train, key=None):
         del train, key
-        x = inputs.reshape(inputs.shape[0], -1)
+        x = flatten(inputs)
         for i in range(1, max_depth + 1):
             if isinstance(depth, int) and i > depth:
                 break
@@ -186,29 +168,29 @@ def tanh_network(
             x = y if i == 1 else jnp.where(i <= depth, y, x)
         return dense(x, **params["head"]), state
 
-    return Model(init, apply)
+    return Model(chain(layers).init, apply)
 
 
 def learner_maker(config: Config, train: ImageDataset) -> MakeLearner:
     """`make_learner(depth, optimizer, initializer)`, of indices that may be traced."""
-    inputs, classes = int(np.prod(train.image_shape)), train.num_classes
-    preprocess = standardize(*image_statistics(train))
+    statistics = image_statistics(train)
+    sizes = int(np.prod(train.image_shape)), config.width, max(config.depths), train.num_classes
     columns = [jnp.array(column) for column in zip(*OPTIMIZERS.values(), strict=True)]
 
     def make_learner(depth: Any, optimizer: Any, initializer: Any) -> Learner:
-        model = tanh_network(inputs, config.width, max(config.depths), classes, depth, initializer)
         if isinstance(optimizer, int):
             update = standard_optimizer(list(OPTIMIZERS)[optimizer])
         else:
             update = general_optimizer(UpdateCoefficients(*(c[optimizer] for c in columns)))
-        return supervised(with_preprocessing(model, preprocess), cross_entropy, update)
+        model = on_images(tanh_network(*sizes, depth, initializer), statistics)
+        return supervised(model, cross_entropy, update)
 
     return make_learner
 
 
 def train_sweep(
-    make_learner: MakeLearner, grid: Grid, data: Data, config: FitConfig, run: Run
-) -> tuple[dict[str, np.ndarray], float]:
+    make_learner: MakeLearner, grid: Mapping, data: Mapping, config: FitConfig, run: Run
+) -> tuple[Measured, float]:
     """Metrics of each point by name, and the seconds of training: one compiled program."""
     learner = over_hyperparameters(make_learner, grid)
     fitted = fit(learner, data, config, run)
@@ -216,8 +198,8 @@ def train_sweep(
 
 
 def train_in_turn(
-    make_learner: MakeLearner, grid: Grid, data: Data, config: FitConfig, run: Run
-) -> tuple[dict[str, np.ndarray], float]:
+    make_learner: MakeLearner, grid: Mapping, data: Mapping, config: FitConfig, run: Run
+) -> tuple[Measured, float]:
     """As `train_sweep`, but one point after the other, with the optimizers of `dl_jax.optim`."""
     points = zip(*(np.asarray(values).tolist() for values in grid.values()), strict=True)
     learners = {
@@ -230,30 +212,27 @@ def train_in_turn(
     return {metric: np.array([one[metric] for one in each]) for metric in each[0]}, seconds
 
 
-def measure(
-    learner: Learner, fitted: Fitted, data: Data, config: FitConfig
-) -> dict[str, np.ndarray]:
+def measure(learner: Learner, fitted: Fitted, data: Mapping, config: FitConfig) -> Measured:
     """Metrics of the best parameters of each point; NaN for a point that diverged."""
     evaluate = make_evaluate(learner, config.evaluation_batch_size)
-    validation, test = (evaluate(fitted.best, data[s]).means() for s in ("validation", "test"))
     return {
-        "validation_accuracy": validation["accuracy"],
-        "validation_loss": validation["loss"],
-        "test_accuracy": test["accuracy"],
+        f"{split}_{metric}": values
+        for split in ("validation", "test")
+        for metric, values in evaluate(fitted.best, data[split]).means().items()
     }
 
 
 def initial_scales(
     train: ImageDataset, width: int, depth: int, initial: Callable
-) -> tuple[np.ndarray, np.ndarray]:
-    """Standard deviation of activations and of their gradients at initialization, `[depth]`."""
-    batch = train.batch(np.arange(min(256, len(train))))
-    x = standardize(*image_statistics(train))(jnp.asarray(batch["image"]))
-    x = x.reshape(len(x), -1)
-    keys = jax.random.split(jax.random.key(0), depth + 1)
-    sizes = [x.shape[-1], *[width] * depth]
-    kernels = [initial(k, (n, width)) for k, n in zip(keys, sizes[:-1], strict=False)]
-    head = initial(keys[-1], (width, train.num_classes))
+) -> dict[str, np.ndarray]:
+    """Standard deviation of activations and of their gradients at initialization, `[1, depth]`."""
+    batch = train.take(256).arrays
+    images, labels = (jnp.asarray(batch[name][:]) for name in ("image", "label"))
+    x = standardize(*image_statistics(train))(images).reshape(len(images), -1)
+    *keys, last = jax.random.split(jax.random.key(0), depth + 1)
+    sizes = [x.shape[-1], *[width] * (depth - 1)]
+    kernels = [initial(k, (n, width)) for k, n in zip(keys, sizes, strict=True)]
+    head = initial(last, (width, train.num_classes))
 
     def loss(offsets):
         """Zeros added to the activations: their gradients are those of the activations."""
@@ -261,14 +240,11 @@ def initial_scales(
         for kernel, offset in zip(kernels, offsets, strict=True):
             y = tanh(y @ kernel) + offset
             activations.append(y)
-        return cross_entropy(y @ head, jnp.asarray(batch["label"])).mean(), activations
+        return cross_entropy(y @ head, labels).mean(), activations
 
-    zeros = [jnp.zeros((len(x), width))] * depth
-    gradients, activations = jax.grad(loss, has_aux=True)(zeros)
-    return (
-        np.array([float(a.std()) for a in activations]),
-        np.array([float(g.std()) for g in gradients]),
-    )
+    gradients, activations = jax.grad(loss, has_aux=True)([jnp.zeros((len(x), width))] * depth)
+    both = {"activations": activations, "gradients": gradients}
+    return {name: np.array([[each.std() for each in layers]]) for name, layers in both.items()}
 
 
 def choose(tables: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -292,16 +268,14 @@ def by_name(table: np.ndarray, *axes: Sequence[str]) -> Any:
 
 def main(config: Config) -> None:
     """Train all combinations, choose and draw."""
-    data = load_splits(config.dataset, config.run.data_dir)
-    train = data["train"]
+    data = config.data.load()
     depths = [f"{n} hidden layer{'s' if n > 1 else ''}" for n in config.depths]
     axes = depths, list(OPTIMIZERS), list(INITIALIZERS)
     shape = tuple(len(names) for names in axes)
     grid = product(
         {"depth": config.depths, "optimizer": range(shape[1]), "initializer": range(shape[2])}
     )
-    make_learner = learner_maker(config, train)
-
+    make_learner = learner_maker(config, data["train"])
     run = open_run("optimizers_and_initializers", config, config.run)
     train_all = train_in_turn if config.in_turn else train_sweep
     measured, seconds = train_all(make_learner, grid, data, config.fit, run)
@@ -311,8 +285,16 @@ def main(config: Config) -> None:
         depth: choose({metric: table[i] for metric, table in tables.items()})
         for i, depth in enumerate(depths)
     }
-    summary = {metric: by_name(table, *axes) for metric, table in tables.items()}
-    write_result(run, {"chosen": chosen, **summary}, seconds)
+    result = {
+        "headline": "accuracy",
+        "test": {
+            k: {"accuracy": mean_and_std(best["test_accuracy"])} for k, best in chosen.items()
+        },
+        "test_evaluations": 1,
+        "chosen": chosen,
+        **{metric: by_name(table, *axes) for metric, table in tables.items()},
+    }
+    write_result(run, result, seconds)
 
     def heat_maps(metric: str) -> Any:
         panels = dict(zip(depths, tables[metric], strict=True))
@@ -320,29 +302,22 @@ def main(config: Config) -> None:
 
     layers = np.arange(1, max(config.depths) + 1)
     scales = {
-        name: initial_scales(train, config.width, len(layers), initial)
+        name: initial_scales(data["train"], config.width, len(layers), initial)
         for name, initial in INITIALIZERS.items()
     }
 
-    def lines(which: int, y: str) -> Any:
-        curves = {name: (layers, scale[which][None]) for name, scale in scales.items()}
+    def lines(of: str, y: str) -> Any:
+        curves = {name: (layers, scale[of]) for name, scale in scales.items()}
         return plots.named_lines(curves, x="layer", y=y, log_scale=True)
 
-    save_figures(
-        run,
-        {
-            "data": data_figure(data, "label"),
-            "validation_accuracy": partial(heat_maps, "validation_accuracy"),
-            "test_accuracy": partial(heat_maps, "test_accuracy"),
-            "activations": partial(lines, 0, "standard deviation of activations"),
-            "gradients": partial(lines, 1, "standard deviation of gradients of activations"),
-        },
-    )
-    for metric in ("validation_accuracy", "test_accuracy"):
-        for depth, rows in zip(depths, tables[metric], strict=True):
-            print(f"{f'{metric}, {depth}':40}" + "".join(f"{i:>16}" for i in INITIALIZERS))
-            for optimizer, row in zip(OPTIMIZERS, rows, strict=True):
-                print(f"{optimizer:40}" + "".join(f"{value:16.4f}" for value in row))
+    figures = {
+        "data": data_figure(data),
+        "validation_accuracy": partial(heat_maps, "validation_accuracy"),
+        "test_accuracy": partial(heat_maps, "test_accuracy"),
+        "activations": partial(lines, "activations", "standard deviation of activations"),
+        "gradients": partial(lines, "gradients", "standard deviation of gradients of activations"),
+    }
+    save_figures(run, figures)
     for depth, best in chosen.items():
         print(
             f"{depth}: {best['optimizer']} with {best['initializer']} is best on validation "

@@ -8,19 +8,18 @@ Command: python -m experiments.basics.regression --seeds 5
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dl_jax import plots
 from dl_jax.data import SPLITS, Dataset
 from dl_jax.errors import check_integer, check_range
-from dl_jax.functional import l2_loss, relu
+from dl_jax.functional import l2_loss
 from dl_jax.learners import over_seeds, supervised
 from dl_jax.models import mlp
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import report
+from dl_jax.reports import data_figure, report
 from dl_jax.runs import RunOptions, launch, open_run
-from dl_jax.training import FitConfig, fit
+from dl_jax.training import FitConfig, fit, make_evaluate
 
 
 @dataclass(frozen=True)
@@ -63,29 +62,28 @@ def observations(split: str, config: Config) -> Dataset:
 def main(config: Config) -> None:
     """Train, evaluate and draw."""
     data = {split: observations(split, config) for split in SPLITS}
-
-    model = mlp((1,), config.widths, 1, activation=relu)
-    optimizer = make_optimizer(config.optimizer, config.fit.updates(config.examples))
+    network = {"input_shape": (1,), "widths": config.widths, "num_classes": 1}
+    model = mlp(**network)
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(data["train"]))
     learner = supervised(model, l2_loss, optimizer, inputs="x", targets="y", metrics={})
     learner = over_seeds(learner, config.seeds)
 
     run = open_run("regression", config, config.run)
+    run.describe("mlp", network)
     fitted = fit(learner, data, config.fit, run)
+    measured = make_evaluate(learner, config.fit.evaluation_batch_size)(fitted.best, data["test"])
 
     x = np.linspace(-3, 3, 300, dtype=np.float32)
-    fits = jax.vmap(lambda params: model.apply(params, {}, jnp.asarray(x[:, None]), train=False)[0])
-    curves = {
-        "true curve": (x, curve(x)[None]),
-        "fitted": (x, np.asarray(fits(fitted.best.params))[..., 0]),
+    lines = jax.vmap(lambda params: model.apply(params, {}, x[:, None], train=False)[0][:, 0])
+    fits = np.asarray(lines(fitted.best.params))
+    curves = {"true curve": (x, curve(x)[None]), "fitted": (x, fits)}
+    observed = tuple(data["train"].arrays[name][:, 0] for name in ("x", "y"))
+    figures = {
+        "data": data_figure(data, "y"),
+        "fit": lambda: plots.named_lines(curves, x="x", y="y", points=observed),
     }
-    train = data["train"].arrays
-    observed = train["x"][:, 0], train["y"][:, 0]
-    report(
-        learner, fitted, data, config.fit, run,
-        targets="y",
-        figures={"fit": lambda: plots.named_lines(curves, x="x", y="y", points=observed)},
-        extras={"noise_floor": config.noise**2 / 2},
-    )  # fmt: skip
+    extras = {"noise_floor": config.noise**2 / 2}
+    report(run, fitted, measured.means(), figures, headline="loss", extras=extras)
 
 
 if __name__ == "__main__":

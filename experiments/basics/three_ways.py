@@ -8,26 +8,19 @@ Command: python -m experiments.basics.three_ways
 
 from dataclasses import dataclass
 
-import numpy as np
 from flax import linen
 
 from dl_jax import backprop, plots
 from dl_jax.backprop import Op, chain
-from dl_jax.data import image_statistics, load_splits
+from dl_jax.data import ImageData, image_statistics
 from dl_jax.errors import check_integer
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import manual_backprop, over_seeds, supervised
 from dl_jax.models import cnn, from_linen, mlp, standardize, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import (
-    data_figure,
-    format_mean_std,
-    mean_and_std,
-    save_figures,
-    write_result,
-)
+from dl_jax.reports import data_figure, report_each
 from dl_jax.runs import RunOptions, launch, open_run
-from dl_jax.training import FitConfig, fit_each, make_evaluate, metric_curve
+from dl_jax.training import FitConfig, fit, make_evaluate, metric_curve
 
 
 @dataclass(frozen=True)
@@ -39,11 +32,9 @@ class Config:
     filters: tuple[int, ...] = ()
     """Filters of 3x3 convolutions before the hidden layer, followed by a 2x2 max-pool; none is an
     MLP."""
-    dataset: str = "digits"
-    """`digits` (comes with the installation), a TFDS name such as `mnist`, or a folder with images
-    of each class."""
     seeds: int = 3
     """Independent replicas of each way, trained side by side in one compiled program."""
+    data: ImageData = ImageData("digits")
     optimizer: OptimizerConfig = OptimizerConfig(optimizer="momentum", learning_rate=0.05)
     fit: FitConfig = FitConfig(epochs=10, batch_size=32, log_every=10)
     run: RunOptions = RunOptions()
@@ -73,78 +64,57 @@ class FlaxNetwork(linen.Module):
         return linen.Dense(self.classes, name="head")(x)
 
 
-def manual_network(filters: int, preprocess) -> Op:
-    """The network as a chain of forward and backward passes, with this many convolutions."""
-    layers = {
-        # No parameters and no gradient for the images.
-        "preprocess": Op(lambda x: (preprocess(x), None), lambda _, g: (g,)),
-    }
-    for c in range(1, filters + 1):
+def manual_network(convolutions: int, preprocess) -> Op:
+    """The network as a chain of forward and backward passes."""
+    layers = {"preprocess": Op(lambda x: (preprocess(x), None), lambda _, g: (g,))}  # no gradient
+    for c in range(1, convolutions + 1):
         layers |= {f"conv1_{c}": backprop.conv2d(), f"relu1_{c}": backprop.relu()}
-    if filters:
+    if convolutions:
         layers["pool"] = backprop.max_pool(2)
-    return chain(
-        {
-            **layers,
-            "flatten": backprop.flatten(),
-            "dense1": backprop.dense(),
-            "relu": backprop.relu(),
-            "head": backprop.dense(),
-        }
-    )
+    layers |= {"flatten": backprop.flatten(), "dense1": backprop.dense(), "relu": backprop.relu()}
+    return chain({**layers, "head": backprop.dense()})
 
 
 def main(config: Config) -> None:
     """Train three times, compare and draw."""
-    data = load_splits(config.dataset, config.run.data_dir)
-    train = data["train"]
-    shape, classes = train.image_shape, train.num_classes
-    preprocess = standardize(*image_statistics(train))
-    optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
+    data = config.data.load()
+    train, statistics = data["train"], image_statistics(data["train"])
+    shape, classes, preprocess = train.image_shape, train.num_classes, standardize(*statistics)
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
 
-    if config.filters:
-        plain = cnn(shape, [config.filters], classes, widths=(config.width,))
-    else:
-        plain = mlp(shape, (config.width,), classes)
-    module = FlaxNetwork(config.filters, config.width, classes)
-    flax = from_linen(module, shape, train_argument=None)
+    kind = "cnn" if config.filters else "mlp"
+    network = {"input_shape": shape, "num_classes": classes, "widths": (config.width,)}
+    network |= {"blocks": [config.filters]} if config.filters else {}
+    plain = {"cnn": cnn, "mlp": mlp}[kind](**network)
+    flax = from_linen(
+        FlaxNetwork(config.filters, config.width, classes), shape, train_argument=None
+    )
     flax = flax._replace(init=plain.init)  # the same initial parameters: they have the same names
-    network = manual_network(len(config.filters), preprocess)
+    manual = manual_network(len(config.filters), preprocess)
     ways = {
-        "by hand": manual_backprop(plain.init, network, backprop.cross_entropy(), optimizer),
+        "by hand": manual_backprop(plain.init, manual, backprop.cross_entropy(), optimizer),
         "jax.grad": supervised(with_preprocessing(plain, preprocess), cross_entropy, optimizer),
         "Flax module": supervised(with_preprocessing(flax, preprocess), cross_entropy, optimizer),
     }
-
     learners = {name: over_seeds(way, config.seeds) for name, way in ways.items()}
-    run = open_run("three_ways", config, config.run)
-    fitted = fit_each(learners, data, config.fit, run)
-    losses = {name: metric_curve(each, "loss", "train") for name, each in fitted.items()}
-    accuracies = {}
+    run, fitted, measured = open_run("three_ways", config, config.run), {}, {}
     for name, learner in learners.items():
-        measured = make_evaluate(learner, config.fit.evaluation_batch_size)(
-            fitted[name].best, data["test"]
-        ).means()
-        accuracies[name] = {"accuracy": mean_and_std(measured["accuracy"])}
-    seconds = sum(each.seconds for each in fitted.values())
+        print(f"-- {name}", flush=True)
+        part = run.part(name)
+        part.describe(kind, network, statistics=statistics)
+        fitted[name] = fit(learner, data, config.fit, part)
+        evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
+        measured[name] = evaluate(fitted[name].best, data["test"]).means()
+
+    losses = {name: metric_curve(each, "loss", "train") for name, each in fitted.items()}
     reference = losses["jax.grad"][1]
-    differences = {
-        name: float(np.abs(loss - reference).max()) for name, (_, loss) in losses.items()
+    differences = {name: float(abs(loss - reference).max()) for name, (_, loss) in losses.items()}
+    figures = {
+        "data": data_figure(data),
+        "losses": lambda: plots.named_lines(losses, x="step", y="training loss", log_scale=True),
     }
-    write_result(run, {"test": accuracies, "largest_loss_difference": differences}, seconds)
-    save_figures(
-        run,
-        {
-            "data": data_figure(data, "label"),
-            "losses": lambda: plots.named_lines(
-                losses, x="step", y="training loss", log_scale=True
-            ),
-        },
-    )
-    for name, row in accuracies.items():
-        print(f"{name:12} test accuracy {format_mean_std(row['accuracy'])}, "
-              f"loss within {differences[name]:.2g} of jax.grad's")  # fmt: skip
-    print(f"figures and result.json in {run.directory}")
+    report_each(run, fitted, measured, figures, extras={"largest_loss_difference": differences})
+    print(f"training losses are within {max(differences.values()):.2g} of jax.grad's")
 
 
 if __name__ == "__main__":

@@ -6,26 +6,25 @@ spirals stay near 0.66.)
 Command: python -m experiments.basics.toy_classification --dataset swiss_roll --seeds 5
 """
 
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from dl_jax import functional, plots
-from dl_jax.data import toy_splits
-from dl_jax.errors import check_integer, check_range
+from dl_jax.data import ToyData
+from dl_jax.errors import check_integer
 from dl_jax.functional import binary_correct, binary_cross_entropy, l2_loss, sigmoid
-from dl_jax.learners import TrainState, flatten_replicas, over_seeds, supervised
+from dl_jax.learners import TrainState, over_seeds, supervised
 from dl_jax.models import mlp
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import report
-from dl_jax.runs import Run, RunOptions, launch, open_run
-from dl_jax.training import FitConfig, fit
+from dl_jax.reports import data_figure, report
+from dl_jax.runs import RunOptions, launch, open_run
+from dl_jax.training import FitConfig, fit, make_evaluate
 
 Activation = Literal[
     "relu", "leaky_relu", "elu", "gelu", "sigmoid", "silu", "softplus", "tanh"
@@ -39,12 +38,6 @@ Initializer = Literal[
 class Config:
     """Points of two labels with a multi-layer perceptron."""
 
-    dataset: Literal["xor", "swiss_roll", "spirals", "moons", "circles", "blobs"] = "swiss_roll"
-    """Toy problem."""
-    examples: int = 1000
-    """Points in each of the three splits."""
-    noise: float = 0.02
-    """Standard deviation of the noise added to each coordinate."""
     widths: tuple[int, ...] = (64, 64)
     """Units of each hidden layer."""
     activation: Activation = "relu"
@@ -54,16 +47,16 @@ class Config:
     initializer: Initializer = "he_normal"
     """Initializer of the hidden layers' kernels."""
     animate: int = 0
-    """Frames of an animation of the decision boundary in training, at least 2; 0 is none."""
+    """Frames of an animation of the decision boundary in training, at least 2; 0 is none. With it,
+    the frames' steps are those of the evaluations."""
     seeds: int = 1
     """Independent replicas, trained side by side in one compiled program."""
+    data: ToyData = ToyData()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-2)
     fit: FitConfig = FitConfig(epochs=150, batch_size=50, evaluate_every=200)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        check_integer("examples", self.examples, low=1, high=1_000_000)
-        check_range("noise", self.noise, low=0, high=10)
         if self.animate:
             check_integer("animate", self.animate, low=2, high=1000)
 
@@ -76,64 +69,68 @@ LOSSES = {
 MEANINGS = {"bce": "probability of label 1", "l2": "output, clipped to [0, 1]"}
 
 
+def first_replica(state: TrainState):
+    """The parameters of the network that is drawn."""
+    return jax.tree.map(lambda leaf: leaf[0], state.params)
+
+
 def main(config: Config) -> None:
     """Train, evaluate and draw."""
-    data = toy_splits(config.dataset, config.examples, noise=config.noise)
-    threshold = 0.0 if config.loss == "bce" else 0.5
-
-    model = mlp(
-        (2,),
-        config.widths,
-        1,
-        activation=getattr(functional, config.activation),
-        kernel_init=getattr(functional, config.initializer),
+    data = config.data.load()
+    updates = config.fit.updates(data["train"])
+    if config.animate:
+        every = -(-updates // config.animate)
+        config = replace(config, fit=replace(config.fit, evaluate_every=every))
+    network = {"input_shape": (2,), "widths": config.widths, "num_classes": 1}
+    activation, initializer = (
+        getattr(functional, name) for name in (config.activation, config.initializer)
     )
+    model = mlp(**network, activation=activation, kernel_init=initializer)
+    threshold = 0.0 if config.loss == "bce" else 0.5
     learner = supervised(
         model,
         LOSSES[config.loss],
-        make_optimizer(config.optimizer, config.fit.updates(config.examples)),
+        make_optimizer(config.optimizer, updates),
         inputs="point",
-        metrics={
-            "accuracy": lambda outputs, labels: binary_correct(outputs[:, 0], labels, threshold)
-        },
+        metrics={"accuracy": lambda outputs, y: binary_correct(outputs[:, 0], y, threshold)},
     )
     learner = over_seeds(learner, config.seeds)
+    run = open_run("toy_classification", config, config.run)
+    if config.activation == "relu":  # mlp's own: other functions are no plain values
+        run.describe("mlp", network)
+    frames = run.directory / "frames"
 
-    def probability(state, points):
-        """Probability of label 1 by the first replica; for the L2 loss its output, clipped."""
-        params, _ = flatten_replicas(state)
-        first = {k: {n: leaf[0] for n, leaf in layer.items()} for k, layer in params.items()}
-        outputs = model.apply(first, {}, jnp.asarray(points), train=False)[0][:, 0]
+    def keep_frame(state: TrainState) -> dict:
+        """Keep what a frame is drawn from where a resumed run finds it again."""
+        path = frames / f"{int(state.step[0]):010}.npy"
+        if run.writes:
+            with run.writing(path):
+                frames.mkdir(exist_ok=True)
+                np.save(path, ravel_pytree(first_replica(state))[0])
+        return {}
+
+    fitted = fit(learner, data, config.fit, run, evaluate=keep_frame if config.animate else None)
+    measured = make_evaluate(learner, config.fit.evaluation_batch_size)(fitted.best, data["test"])
+    points, labels = (data["test"].arrays[name] for name in ("point", "label"))
+    best, unravel = ravel_pytree(first_replica(fitted.best))
+
+    def probability(params, pixels):
+        """Probability of label 1; for the L2 loss the output, clipped."""
+        outputs = model.apply(unravel(params), {}, pixels, train=False)[0][:, 0]
         return sigmoid(outputs) if config.loss == "bce" else jnp.clip(outputs, 0, 1)
 
-    run = open_run("toy_classification", config, config.run)
-    points, labels = (data["test"].arrays[name] for name in ("point", "label"))
-    fitted = fit(learner, data, config.fit, run)
-    best = partial(probability, fitted.best)
-    report(
-        learner, fitted, data, config.fit, run,
-        figures={
-            "decision_boundary": lambda: plots.decision_boundary(
-                points, labels, best, meaning=MEANINGS[config.loss]
-            )
-        },
-    )  # fmt: skip
-    if config.animate:
-        with tempfile.TemporaryDirectory() as folder:
-            frames = list(watch(learner, data, config, Run(Path(folder), whole=run)))
-        shown = [(title, partial(probability, state)) for title, state in frames]
+    def boundary():
+        shown = partial(probability, best)
+        return plots.decision_boundary(points, labels, shown, meaning=MEANINGS[config.loss])
+
+    figures = {"data": data_figure(data), "decision_boundary": boundary}
+    report(run, fitted, measured.means(), figures)
+    if config.animate and run.writes:
+        kept = [(f"step {int(path.stem)}", np.load(path)) for path in sorted(frames.iterdir())]
+        shown = [(title, partial(probability, params)) for title, params in kept]
         path = run.figures / "decision_boundary.gif"
         with run.writing(path):
             plots.save_boundary_animation(path, points, labels, shown)
-
-
-def watch(learner, data, config: Config, run: Run) -> Iterator[tuple[str, TrainState]]:
-    """Repeat the training in parts, short ones first, and yield the state after each."""
-    total = config.fit.updates(config.examples)
-    quiet = replace(config.fit, evaluate_every=total, patience=0)
-    for stop in np.unique(np.geomspace(1, total, config.animate).round().astype(int)).tolist():
-        yield f"step {stop}", fit(learner, data, replace(quiet, steps=stop), run).state
-        run = replace(run, resumed=True)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """MNIST with a multi-layer perceptron: one hidden layer, or more with `--depth`.
 
-Source: the course's figure for this network is a test accuracy of 0.98; Srivastava et al. (2014),
-"Dropout: a simple way to prevent neural networks from overfitting", section 6.1.1, for the data and
-the regularizer.
+Source: the course; Srivastava et al. (2014), "Dropout: a simple way to prevent neural networks from
+overfitting", section 6.1.1, for the data and the regularizer.
 Command: python -m experiments.vision.mnist_mlp --seeds 3
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from dl_jax.data import image_statistics, load_splits
+from dl_jax.data import ImageData, image_statistics
 from dl_jax.errors import check_integer
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
-from dl_jax.models import mlp, standardize, with_compute_dtype, with_preprocessing
+from dl_jax.models import mlp, on_images
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import report_classification
 from dl_jax.runs import RunOptions, launch, open_run
@@ -30,15 +29,11 @@ class Config:
     """Units of each hidden layer."""
     dropout_rate: float = 0.3
     """Probability of dropping a hidden unit in training."""
-    dataset: str = "mnist"
-    """`mnist`, `digits` (comes with the installation), another TFDS name, or a folder with images
-    of each class."""
-    image_size: tuple[int, int] | None = None
-    """Height and width to resize images to; required if images differ in size."""
     seeds: int = 1
     """Independent replicas, trained side by side in one compiled program."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type that the network computes in; parameters stay float32."""
+    data: ImageData = ImageData("mnist")
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
     fit: FitConfig = FitConfig(epochs=20)
     run: RunOptions = RunOptions()
@@ -50,20 +45,23 @@ class Config:
 
 def main(config: Config) -> None:
     """Train, evaluate and draw."""
-    data = load_splits(config.dataset, config.run.data_dir, image_size=config.image_size)
-    train = data["train"]
-
-    widths = (config.width,) * config.depth
-    model = mlp(train.image_shape, widths, train.num_classes, dropout_rate=config.dropout_rate)
-    model = with_compute_dtype(model, config.compute_dtype)
-    model = with_preprocessing(model, standardize(*image_statistics(train)))
-    optimizer = make_optimizer(config.optimizer, config.fit.updates(len(train)))
+    data = config.data.load()
+    train, statistics = data["train"], image_statistics(data["train"])
+    network = {
+        "input_shape": train.image_shape,
+        "widths": (config.width,) * config.depth,
+        "num_classes": train.num_classes,
+        "dropout_rate": config.dropout_rate,
+    }
+    model = on_images(mlp(**network), statistics, config.compute_dtype)
+    optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
     learner = over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
 
     run = open_run("mnist_mlp", config, config.run)
+    run.describe("mlp", network, statistics=statistics)
     fitted = fit(learner, data, config.fit, run)
-    first_kernel = f"{'dense1' if config.depth else 'head'}/kernel"
-    report_classification(model, learner, fitted, data, config.fit, run, first_kernel=first_kernel)
+    first = f"{'dense1' if config.depth else 'head'}/kernel"
+    report_classification(run, model, fitted, data, first_kernel=first, source="0.98 (course)")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,21 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from dl_jax.data import Dataset, ImageDataset, image_statistics, load
+from dl_jax.data import (
+    Contiguous,
+    Dataset,
+    GroupedByLength,
+    ImageDataset,
+    Shuffled,
+    contiguous,
+    grouped_by_length,
+    image_statistics,
+    load,
+)
 from dl_jax.data import dataset as dataset_module
 from dl_jax.errors import UsageError
 from tests.prepared import prepare
@@ -39,12 +50,15 @@ def test_statistics_are_those_of_the_pixels():
 @pytest.mark.parametrize("batch_size", [1, 7, 20, 100])
 def test_evaluation_counts_every_example_once(batch_size: int):
     dataset = load("digits", "test").take(20)
-    seen = []
+    seen, counted = [], []
     shapes = set()
     for batch in dataset.evaluation_batches(batch_size):
         shapes.add(batch["image"].shape)
+        assert set(batch) == {"image", "label", "index", "mask"}
         seen += [image.tobytes() for image in batch["image"][batch["mask"] == 1]]
+        counted += batch["index"][batch["mask"] == 1].tolist()
     assert seen == rows(dataset)
+    assert counted == list(range(20))
     assert len(shapes) == 1
 
 
@@ -59,9 +73,13 @@ def test_an_impossible_evaluation_batch_is_refused(batch_size: int):
     [
         ({"x": np.zeros(3), "y": np.zeros(4)}, "has 3 of 'x', 4 of 'y', expected arrays with the"),
         ({}, "has no arrays"),
+        *(
+            ({"x": np.zeros(3), name: np.zeros(3)}, f"array '{name}', expected a name other than")
+            for name in ("index", "epoch", "reset", "mask")
+        ),
     ],
 )
-def test_arrays_of_unequal_length_are_refused(arrays, said: str):
+def test_arrays_that_make_no_batch_are_refused(arrays, said: str):
     with pytest.raises(UsageError, match=said):
         Dataset("set", "train", arrays)
 
@@ -72,6 +90,34 @@ def test_take_gives_the_first_examples():
     assert len(dataset.take(9)) == 5
     with pytest.raises(UsageError, match="to take is -1, expected at least 0"):
         dataset.take(-1)
+
+
+@pytest.mark.parametrize("streams", [(), (2,)])
+def test_a_batch_is_gathered_alike_on_the_host_and_in_a_compiled_step(streams: tuple[int, ...]):
+    dataset = load("digits", "train").take(20)
+    chosen = dataset.order(4, 0, streams).batch(3)
+    on_host = dataset.batch(chosen)
+    assert set(on_host) == {"image", "label", "index", "epoch"}
+    assert on_host["image"].shape == (*streams, 4, 8, 8, 1)
+    arrays = jax.tree.map(jax.numpy.asarray, dict(dataset.arrays))
+    compiled = jax.jit(Dataset("another", "test", {"x": np.zeros(1)}).gather)(arrays, chosen)
+    for name, array in on_host.items():
+        assert compiled[name].dtype == array.dtype
+        np.testing.assert_array_equal(compiled[name], array)
+
+
+def test_an_ordering_says_how_a_dataset_is_visited_and_its_subsets_too():
+    arrays = {"x": np.arange(9), "length": np.arange(9)[::-1]}
+
+    def visited(ordering) -> Dataset:
+        return Dataset("set", "train", arrays, ordering=ordering)
+
+    assert Dataset("set", "train", arrays).order(2, 5, (3,)) == Shuffled(9, 2, 5, (3,))
+    assert visited(contiguous).take(4).order(2, 5) == Contiguous(4, 2, 5)
+    some = visited(grouped_by_length("length")).subset(np.array([1, 0, 8]))
+    assert some.order(2, 5) == GroupedByLength(np.array([7, 8, 0]), 2, 5)
+    with pytest.raises(UsageError, match="has no lengths 'lenght', .* did you mean 'length'"):
+        visited(grouped_by_length("lenght")).order(2, 5)
 
 
 def test_statistics_of_nothing_are_refused():

@@ -1,28 +1,152 @@
-"""The experiments on images, as a user starts them, on the digits."""
+"""Every experiment from start to figures on its small data, and its command line."""
 
 import dataclasses
 import importlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import pytest
 
+from dl_jax.data import ImageData
+from dl_jax.runs import launch, load_run
 from dl_jax.runs.launch import parse
+from dl_jax.training import predict
 
-SCRIPTS = {
-    "quickstart": ("--model", "cnn"),
-    "vision.mnist_mlp": ("--depth", "2", "--width", "16"),
-    "vision.mnist_cnn": ("--filters", "4", "4"),
-    "vision.fashion_mlp": ("--widths", "16", "16"),
-    "vision.fashion_cnn": ("--compute-dtype", "bfloat16"),
-}
-FIGURES = {
-    "data", "training_curves", "confusion_matrix", "predictions", "confident_mistakes",
-    "calibration", "first_layer_filters",
+ROOT = Path(__file__).parents[2]
+CLASSIFIER = {
+    "training_curves", "confusion_matrix", "predictions", "confident_mistakes", "calibration",
+    "first_layer_filters",
 }  # fmt: skip
+
+
+class Script(NamedTuple):
+    """options: that make it small. figures: beside that of the data.
+
+    described: folders of the run that `load_run` reads. on_images: whether those are classifiers
+    of images. repeats: whether the second time gives the same numbers.
+    """
+
+    options: tuple[str, ...]
+    figures: set[str]
+    described: tuple[str, ...] = (".",)
+    on_images: bool = False
+    repeats: bool = True
+
+
+TRAINED = ("--steps", "6", "--evaluate-every", "3", "--batch-size", "20")
+VISION = ("--dataset", "digits", "--seeds", "2", *TRAINED)
+SCRIPTS = {
+    "quickstart": Script(("--model", "cnn", *VISION), CLASSIFIER, on_images=True),
+    "vision.mnist_mlp": Script(
+        ("--depth", "2", "--width", "16", *VISION), CLASSIFIER, on_images=True
+    ),
+    "vision.mnist_cnn": Script(("--filters", "4", "4", *VISION), CLASSIFIER, on_images=True),
+    "vision.fashion_mlp": Script(("--widths", *VISION), CLASSIFIER, on_images=True),
+    "vision.fashion_cnn": Script(
+        ("--filters", "4", "8", "--compute-dtype", "bfloat16", *VISION), CLASSIFIER
+    ),
+    "basics.regression": Script(
+        ("--widths", "4", "--seeds", "2", *TRAINED), {"fit", "training_curves"}
+    ),
+    "basics.logistic": Script(
+        ("--degree", "2", "--examples", "60", "--seeds", "2", *TRAINED),
+        {"decision_boundary", "training_curves"},
+    ),
+    "basics.toy_classification": Script(
+        ("--dataset", "xor", "--examples", "60", "--loss", "l2", "--seeds", "2", *TRAINED),
+        {"decision_boundary", "training_curves"},
+    ),
+    "basics.three_ways": Script(
+        ("--width", "8", "--filters", "4", *TRAINED),
+        {"losses"},
+        ("by_hand", "jax.grad", "flax_module"),
+        on_images=True,
+    ),
+    "basics.optimizers_and_initializers": Script(
+        ("--width", "8", "--depths", "1", "2", *TRAINED),
+        {"validation_accuracy", "test_accuracy", "activations", "gradients"},
+        (),
+    ),
+    "basics.batchnorm_dropout": Script(
+        ("--width", "8", "--depth", "2", "--examples", "60", *TRAINED),
+        {"training_loss", "validation_accuracy", "gradient_flow"},
+        (),
+    ),
+    "basics.custom_layers": Script(
+        ("--width", "16", "--parts", "2", "--seeds", "2", *TRAINED),
+        {"accuracy"},
+        (),
+        repeats=False,  # it measures its speed
+    ),
+    "basics.quantile_labels": Script(
+        ("--widths", "8", "--bins", "4", "--seeds", "2", *TRAINED),
+        {"class_balance", "confusion_quantile", "confusion_uniform"},
+        ("quantile", "uniform"),
+    ),
+    "basics.loss_landscape": Script(
+        ("--width", "8", "--depth", "1", "--points", "5", *TRAINED),
+        {"landscape", "training_curves"},
+        on_images=True,
+    ),
+}
+NAMES = [*SCRIPTS, "basics.optimize_surface"]
+
+
+def module_of(script: str) -> Any:
+    return importlib.import_module(f"experiments.{script}")
+
+
+def start(monkeypatch: pytest.MonkeyPatch, script: str, *options: str) -> None:
+    """The script as its command would run it, in this process."""
+    module = module_of(script)
+    monkeypatch.setattr("sys.argv", [script, *options])
+    launch(module.Config, module.main)
+
+
+def drawn(run: Path) -> set[str]:
+    return {path.stem for path in (run / "figures").glob("*.png")}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_runs_draws_resumes_and_can_be_read_back(tmp_path, monkeypatch, capsys, script):
+    described = SCRIPTS[script]
+    run, records = tmp_path / "run", []
+    for resume in ((), ("--resume",)):
+        start(monkeypatch, script, *described.options, "--out", str(tmp_path), "--name", "run",
+              *resume)  # fmt: skip
+        records.append(json.loads((run / "result.json").read_text()))
+        assert f"result.json in {run}" in capsys.readouterr().out
+    assert drawn(run) == {"data", *described.figures}
+    first, again = (record["test"] for record in records)
+    if described.repeats:
+        assert first == again
+    headline = records[0]["headline"]
+    each = {".": first} if headline in first else first
+    assert all(isinstance(of[headline]["mean"], float) for of in each.values())
+    for folder, of in zip(described.described, each.values(), strict=False):
+        loaded = load_run(run / folder, replica=0)
+        if described.on_images:
+            test = ImageData().load()["test"]
+            logits = predict(loaded.model, loaded.params, loaded.model_state, test)
+            right = (logits.argmax(-1) == test.arrays["label"]).mean()
+            assert right == of["accuracy"]["values"][0]
+
+
+def test_optimize_surface(tmp_path: Path, monkeypatch):
+    for surface in ("rosenbrock", "rastrigin"):
+        start(
+            monkeypatch, "basics.optimize_surface", "--surface", surface, "--steps", "5",
+            "--out", str(tmp_path), "--name", surface,
+        )  # fmt: skip
+        record = json.loads((tmp_path / surface / "result.json").read_text())
+        assert set(record["last"]) == {"sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"}
+        assert drawn(tmp_path / surface) == {"paths", "heights"}
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess:
@@ -33,58 +157,75 @@ def call(*arguments: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("script", "options"), SCRIPTS.items(), ids=SCRIPTS.keys())
-def test_a_script_runs_from_start_to_figures(tmp_path: Path, script: str, options: tuple[str, ...]):
+def test_a_script_as_a_process_of_its_own(tmp_path: Path):
     result = call(
-        "-m", f"experiments.{script}", "--dataset", "digits", "--seeds", "2", "--steps", "6",
-        "--evaluate-every", "3", "--out", str(tmp_path), "--name", "run", *options,
-    )  # fmt: skip
+        "-m", "experiments.vision.mnist_mlp", *VISION, "--out", str(tmp_path), "--name", "run"
+    )
     assert result.returncode == 0, result.stderr
     assert "test accuracy" in result.stdout
     record = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert len(record["test"]["accuracy"]["values"]) == 2
     assert record["steps"] == 6
-    drawn = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
-    assert drawn == FIGURES
+    assert record["source"] == "0.98 (course)"
+    command = "python -m experiments.vision.mnist_mlp"
+    assert record["command"] == shlex.join([*command.split(), *VISION])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("model", "least"), [("mlp", 0.97), ("cnn", 0.98)])
-def test_the_quick_start_reaches_the_promised_accuracy(tmp_path: Path, model: str, least: float):
-    result = call("-m", "experiments.quickstart", "--model", model, "--out", str(tmp_path),
-                  "--name", "run", "--seeds", "3")  # fmt: skip
+def test_all_experiments_are_listed_with_one_line_each():
+    result = call("-m", "experiments")
     assert result.returncode == 0, result.stderr
-    record = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert record["test"]["accuracy"]["mean"] >= least
+    flat = " ".join(result.stdout.split())
+    assert all(script in flat for script in NAMES)
+    assert "Quick start" in flat
 
 
-def leaves(config, path=()):
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from leaves(value, (*path, field.name))
+@pytest.mark.parametrize("script", NAMES)
+def test_help_explains_every_field(capsys, script: str):
+    config_class = module_of(script).Config
+    with pytest.raises(SystemExit) as end:
+        parse(config_class, ["--help"])
+    assert end.value.code == 0
+    said = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    for path, _, _ in leaves(config_class):
+        assert re.search(rf"--{path[-1].replace('_', '-')}[, ]", said), path
+    assert "Folder that holds the directories of runs." in said
+
+
+def leaves(config_class, path=()):
+    """Path, type and default of every plain field of a configuration and of those within it."""
+    hints = get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        here, default = (*path, field.name), field.default
+        if dataclasses.is_dataclass(default):
+            for inner, hint, _ in leaves(type(default), here):
+                value = default
+                for name in inner[len(here) :]:
+                    value = getattr(value, name)
+                yield inner, hint, value
         else:
-            yield (*path, field.name), value
+            yield here, hints[field.name], default
 
 
 OTHER = {
     "image_size": (16, 24), "steps": 7, "name": "mine", "data_dir": Path("data"), "require": "cpu",
-    "dataset": "cifar10", "model": "cnn", "compute_dtype": "bfloat16", "optimizer": "sgd",
-    "schedule": "constant", "monitor": "loss", "monitor_mode": "max", "dataset_on_device": "never",
-    "loop": "python", "out": Path("elsewhere"), "filters": (3, 5), "widths": (7, 9), "warmup": 0.25,
+    "dataset": "cifar10", "monitor": "loss", "out": Path("elsewhere"), "target": "price",
+    "warmup": 0.25, "animate": 3, "width": 140, "parts": 5,
 }  # fmt: skip
 
 
-def another(name: str, value):
+def another(name: str, hint: Any, value: Any) -> Any:
     """A value that is not the default."""
     if isinstance(value, bool):
         return not value
+    if get_origin(hint) is Literal:
+        return next(choice for choice in get_args(hint)[::-1] if choice != value)
     if name in OTHER:
-        return OTHER[name]
+        return OTHER[name] if OTHER[name] != value else "accuracy"
+    if isinstance(value, tuple):
+        return (3, 5)
     return type(value)(value + 1 if isinstance(value, int) else value / 2 + 0.125)
 
 
-def as_options(name: str, value) -> list[str]:
+def as_options(name: str, value: Any) -> list[str]:
     option = "--" + name.replace("_", "-")
     if isinstance(value, bool):
         return [option if value else "--no-" + option[2:]]
@@ -92,29 +233,45 @@ def as_options(name: str, value) -> list[str]:
     return [option, *map(str, values)]
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", NAMES)
 def test_every_field_can_be_set(script: str):
-    config_class = importlib.import_module(f"experiments.{script}").Config
-    expected = {path: another(path[-1], value) for path, value in leaves(config_class())}
+    config_class = module_of(script).Config
+    expected = {path: another(path[-1], hint, v) for path, hint, v in leaves(config_class)}
     options = [word for path, value in expected.items() for word in as_options(path[-1], value)]
-    assert dict(leaves(parse(config_class, options))) == expected
-    assert all(expected[path] != value for path, value in leaves(config_class()))
+    config = parse(config_class, options)
+    for path, hint, default in leaves(config_class):
+        value = config
+        for name in path:
+            value = getattr(value, name)
+        assert value == expected[path] != default, (path, hint)
 
 
-def test_all_experiments_are_listed_with_one_line_each():
-    result = call("-m", "experiments")
-    assert result.returncode == 0, result.stderr
-    flat = " ".join(result.stdout.split())
-    for script in (*SCRIPTS, "basics.regression", "basics.loss_landscape"):
-        assert script in flat
-    assert "Quick start" in flat
+RENAMED = {"mirror": "flip"}
 
 
-def test_help_explains_every_field():
-    result = call("-m", "experiments.vision.mnist_cnn", "--help")
-    assert result.returncode == 0
-    for option in ("--seeds", "--resume", "--out", "--dataset", "--data-dir", "--filters"):
-        assert option in result.stdout
-    assert "trained side by side in one compiled program" in " ".join(
-        result.stdout.replace("│", " ").split()
-    )
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("*.json")), ids=lambda p: p.stem)
+def test_recorded_commands_still_say_what_was_run(path: Path):
+    """Also where a field has moved into a nested configuration since."""
+    record = json.loads(path.read_text())
+    words = shlex.split(record["command"])
+    config = parse(module_of(words[2].removeprefix("experiments.")).Config, words[3:])
+    present = dict(plain_leaves(dataclasses.asdict(config)))
+    for name, value in plain_leaves(record["config"]):
+        assert present[RENAMED.get(name, name)] == value, name
+
+
+def plain_leaves(values: dict):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from plain_leaves(value)
+        else:
+            yield name, list(value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "least"), [("mlp", 0.97), ("cnn", 0.98)])
+def test_the_quick_start_reaches_the_promised_accuracy(tmp_path, monkeypatch, model, least):
+    start(monkeypatch, "quickstart", "--model", model, "--out", str(tmp_path), "--name", "run",
+          "--seeds", "3")  # fmt: skip
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["test"]["accuracy"]["mean"] >= least

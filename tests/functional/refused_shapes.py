@@ -52,6 +52,8 @@ CALLS = {  # what: the call, the name of the argument
     "float attention mask": (lambda: attend(mask=jnp.zeros((1, 1, 3, 3))), "mask"),
     "attention mask [B, T]": (lambda: attend(mask=ones((3, 3), bool)), "mask"),
     "one head of keys": (lambda: attend(key_heads=1), "key"),
+    "positions [1, T]": (lambda: f.rotary_positions(QUERY, jnp.arange(3)[None]), "positions"),
+    "positions that are not whole": (lambda: f.rotary_positions(QUERY, ones(3)), "positions"),
     "integer conv2d": (lambda: f.conv2d(PIXELS, KERNEL), "x"),
     "integer conv2d_transpose": (lambda: f.conv2d_transpose(PIXELS, KERNEL), "x"),
     "integer dense": (lambda: f.dense(ones((4, 2), int), ones((2, 3))), "x"),

@@ -1,5 +1,7 @@
 """Attention and positions, against torch's and Flax's."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,6 +58,25 @@ def test_value_and_gradients_are_those_of_torch(mask):
     close(gradients, tuple(leaf.grad.numpy().transpose(0, 2, 1, 3) for leaf in leaves))
 
 
+@pytest.mark.parametrize(("time", "source"), [(1, 6), (4, 7), (5, 5)])
+def test_the_causal_mask_of_the_last_queries_is_that_of_torch(time, source):
+    torch = pytest.importorskip("torch")
+    bias = pytest.importorskip("torch.nn.attention.bias")
+    arrays = operands(time, source)
+    leaves = [torch.tensor(np.asarray(a.transpose(0, 2, 1, 3)), requires_grad=True) for a in arrays]
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        *leaves, attn_mask=bias.causal_lower_right(time, source)
+    )
+    expected.sin().sum().backward()
+
+    def ours(*arrays):
+        return dot_product_attention(*arrays, mask=causal_mask(time, source))
+
+    close(ours(*arrays), expected.detach().numpy().transpose(0, 2, 1, 3))
+    gradients = jax.grad(lambda *a: jnp.sin(ours(*a)).sum(), (0, 1, 2))(*arrays)
+    close(gradients, tuple(leaf.grad.numpy().transpose(0, 2, 1, 3) for leaf in leaves))
+
+
 def test_queries_and_keys_of_different_lengths():
     arrays = operands()
     y = dot_product_attention(*arrays)
@@ -73,22 +94,26 @@ def test_a_query_without_keys_has_output_zero():
     assert all(bool(jnp.isfinite(g).all()) for g in gradients)
 
 
-def test_no_gradient_flows_from_the_past_to_the_future():
-    """The result at time t depends on no input after t."""
-    x = normal(0, 1, 6, 2, 4)
+@pytest.mark.parametrize(("time", "source"), [(6, 6), (4, 6), (1, 6)])
+def test_no_gradient_flows_from_the_past_to_the_future(time, source):
+    """The result of a query depends on no key after it; the last query sees the last key."""
+    x, mask = normal(0, 1, source, 2, 4), causal_mask(time, source)
 
     def at(t, x):
-        return dot_product_attention(x, x, x, mask=causal_mask(6))[0, t].sum()
+        return dot_product_attention(x[:, source - time :], x, x, mask=mask)[0, t].sum()
 
-    for t in range(6):
-        gradient = jax.grad(at, 1)(t, x)[0]
-        assert (gradient[t + 1 :] == 0).all()
-        assert (jnp.abs(gradient[: t + 1]).max((1, 2)) > 0).all()
+    for t in range(time):
+        gradient, last = jax.grad(at, 1)(t, x)[0], t + source - time
+        assert (gradient[last + 1 :] == 0).all()
+        assert (jnp.abs(gradient[: last + 1]).max((1, 2)) > 0).all()
 
 
 def test_masks():
     assert causal_mask(3)[0, 0].tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert causal_mask(2, 4)[0, 0].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert padding_mask(jnp.array([0, 2]), 3)[:, 0, 0].tolist() == [[0, 0, 0], [1, 1, 0]]
+    with pytest.raises(ValueError, match="source is 3, expected at least time \\(4\\)"):
+        causal_mask(4, 3)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
@@ -169,6 +194,22 @@ def test_rotation_is_multiplication_by_a_complex_number():
     close(gradient, np.concatenate([back.real, back.imag], -1), 1e-4)
 
 
+def test_rows_may_have_positions_of_their_own():
+    x, positions = normal(0, 2, 5, 3, 8), jnp.array([[4, 0, 7, 1, 100], [0, 1, 2, 3, 4]])
+    turned = rotary_positions(x, positions)
+    for row in range(2):
+        np.testing.assert_array_equal(
+            turned[row : row + 1], rotary_positions(x[row : row + 1], positions[row])
+        )
+
+
+def test_positions_are_of_the_queries_where_there_is_a_context():
+    x, context = normal(0, 2, 6, 8), normal(1, 2, 5, 8)
+    params = {name: {"kernel": normal(2, 8, 2, 4)} for name in ("query", "key", "value")}
+    run = partial(multi_head_attention, **params, out={"kernel": normal(3, 2, 4, 8)}, rotary=True)
+    close(run(x[:, 2:], context, positions=jnp.arange(2, 6)), run(x, context)[:, 2:])
+
+
 def test_shifting_all_positions_does_not_change_rotary_attention():
     """With the same padding in front, the attention of the rest is the same."""
     x = normal(0, 1, 4, 8)
@@ -181,3 +222,7 @@ def test_shifting_all_positions_does_not_change_rotary_attention():
     plain = multi_head_attention(x, **params, rotary=True)
     close(multi_head_attention(shifted, **params, rotary=True, mask=mask)[:, 3:], plain, 1e-4)
     assert jnp.abs(plain - multi_head_attention(x, **params)).max() > 1e-3
+    for positions in (jnp.arange(4) + 3, jnp.arange(4)[None] + 5):
+        close(multi_head_attention(x, **params, rotary=True, positions=positions), plain, 1e-4)
+    apart = multi_head_attention(x, **params, rotary=True, positions=jnp.array([0, 2, 4, 6]))
+    assert jnp.abs(plain - apart).max() > 1e-3

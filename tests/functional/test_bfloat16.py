@@ -143,8 +143,8 @@ OPERATIONS = {
     "random_crop": (lambda x: random_crop(x, 1, key=KEY), (IMAGES,), HALF),
 }  # fmt: skip
 WITHOUT_HALF = {
-    "Activation", "Cell", "Initializer",  # types
-    "broadcast_shapes", "causal_mask", "padding_mask",  # no numbers
+    "Activation", "Cell", "Initializer", "KeyValueCache",  # types
+    "broadcast_shapes", "causal_mask", "empty_cache", "padding_mask",  # no numbers
     "binary_correct", "correct", "multinomial",  # counts, and draws
     "sinusoidal_positions",  # float32 of positions
     "he_normal", "he_uniform", "lecun_normal", "orthogonal", "xavier_normal", "xavier_uniform",

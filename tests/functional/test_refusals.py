@@ -142,6 +142,15 @@ NUMPY = {  # each with arrays and numbers of NumPy alone, of the types that it m
         IMAGE, IMAGE, IMAGE, mask=np.ones((1, 1, 4, 4), bool)
     ),
     "rotary_positions": lambda: f.rotary_positions(IMAGE, np.arange(4)),
+    "positions of each row": lambda: f.rotary_positions(IMAGE, np.tile(np.arange(4), (2, 1))),
+    "cached attention": lambda: f.multi_head_attention(
+        IMAGE[0],
+        **{name: {"kernel": np.ones((2, 1, 2))} for name in ("query", "key", "value")},
+        out={"kernel": np.ones((1, 2, 2))},
+        positions=np.arange(4, dtype=np.uint8),
+        cache=f.KeyValueCache(np.zeros((4, 6, 1, 2)), np.zeros((4, 6, 1, 2))),
+    )[0],
+    "empty_cache": lambda: f.empty_cache(*np.array([1, 2, 3, 4])).key,
     "lstm_cell": lambda: f.lstm_cell(
         {"input": {"kernel": np.ones((2, 8))}, "hidden": {"kernel": np.ones((2, 8))}},
         (ROWS, ROWS),

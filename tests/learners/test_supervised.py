@@ -1,5 +1,7 @@
 """The supervised learner: its loss, its masks, its microbatches."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from flax import linen
 from dl_jax import backprop
 from dl_jax.errors import UsageError
 from dl_jax.functional import correct, cross_entropy, l2_loss
-from dl_jax.learners import TrainState, manual_backprop, supervised
+from dl_jax.learners import TrainState, augment_images, manual_backprop, supervised
 from dl_jax.models import from_linen, mlp
 from dl_jax.shape_checks import TypeCheckError
 from tests.learners.problem import (
@@ -277,8 +279,8 @@ def test_a_line_is_learned_or_its_shapes_are_refused(shape):
 
 
 def test_augmentation_is_applied_only_in_training():
-    def darken(images, *, key):
-        return images * 0
+    def darken(batch, *, key):
+        return {**batch, "image": batch["image"] * 0}
 
     learner, plain, batch = make_learner(augment=darken), make_learner(), make_batch()
     dark = {**batch, "image": batch["image"] * 0}
@@ -293,7 +295,7 @@ def test_each_step_has_its_own_random_numbers():
     def noise(images, *, key):
         return images + jax.random.normal(key, images.shape)
 
-    learner = make_learner(optimizer=optax.sgd(0.0), augment=noise)
+    learner = make_learner(optimizer=optax.sgd(0.0), augment=augment_images(noise))
     for _ in range(2):
         state, losses = started(learner), []
         for _ in range(3):
@@ -302,6 +304,42 @@ def test_each_step_has_its_own_random_numbers():
         assert len(set(losses)) == 3
         seen.append(losses)
     assert seen[0] == seen[1]
+
+
+def test_mixed_labels_leave_the_accuracy_out_of_training():
+    def mix(batch, *, key):
+        return {**batch, "label": jax.nn.one_hot(batch["label"], 3)}
+
+    learner, batch = make_learner(augment=mix), make_batch()
+    _, metrics = one_step(learner, batch)
+    assert set(metrics.sums) == {"loss"}
+    plain, _ = one_step(make_learner(), batch)
+    close(one_step(learner, batch)[0], plain)  # the same labels, written otherwise
+    assert set(learner.eval_step(started(learner), batch).sums) == {"loss", "accuracy"}
+
+
+def test_label_smoothing_trains_and_does_not_enter_the_validation_loss():
+    smoothed = partial(cross_entropy, label_smoothing=0.3)
+    optimizer, batch = optax.sgd(0.1), make_batch()
+    learner = supervised(make_mlp(), smoothed, optimizer, eval_loss=cross_entropy)
+    both = supervised(make_mlp(), smoothed, optimizer)
+    close(one_step(learner, batch), one_step(both, batch))
+    state = started(learner)
+    close(learner.eval_step(state, batch), make_learner().eval_step(state, batch))
+    assert both.eval_step(state, batch).sums["loss"] != learner.eval_step(state, batch).sums["loss"]
+
+
+def test_functions_of_images_augment_in_turn_with_keys_of_their_own():
+    def first(images, *, key):
+        return images + jax.random.normal(key, ())
+
+    def second(images, *, key):
+        return images * jax.random.normal(key, ())
+
+    batch, (a, b) = make_batch(), jax.random.split(KEY)
+    changed = augment_images(first, second)(batch, key=KEY)
+    close(changed["image"], second(first(batch["image"], key=a), key=b))
+    close(changed["label"], batch["label"])
 
 
 def test_a_step_is_traced_once():

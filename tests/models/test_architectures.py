@@ -10,22 +10,15 @@ import pytest
 from flax import linen
 
 from dl_jax.errors import UsageError
-from dl_jax.models import cnn, mlp
+from dl_jax.models import cnn, features, mlp
 from dl_jax.paths import path_names
+from tests.models.randomized import randomized
 
 
 def shapes(model):
     params, _ = jax.eval_shape(model.init, jax.random.key(0))
     names = path_names(params)
     return dict(zip(names, [leaf.shape for leaf in jax.tree.leaves(params)], strict=True))
-
-
-def randomized(params):
-    """Random values everywhere: biases of zero would hide a bias left out."""
-    rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / 3, jnp.float32), params
-    )
 
 
 class LinenMLP(linen.Module):
@@ -94,6 +87,20 @@ def test_sizes_of_the_convolutional_network():
     assert sum(map(prod, sizes.values())) == convolutions + 803_072 + 2_570
 
 
+def test_dropout_acts_after_each_pool_and_each_hidden_layer():
+    model = cnn((8, 8, 1), [(4,), (4,)], 3, widths=(30, 30), dropout_rate=0.5, activation=jnp.cos)
+    before = ["pool1", "pool2", "activation1", "activation2"]
+    after = ["pool_drop1", "pool_drop2", "drop1", "drop2"]
+    params, _ = model.init(jax.random.key(0))
+    found, _ = features(model, [*before, *after]).apply(
+        params, {}, jnp.ones((2, 8, 8, 1)), train=True, key=jax.random.key(1)
+    )
+    for kept, dropped in zip(before, after, strict=True):
+        x, y = found[kept], found[dropped]
+        np.testing.assert_allclose((y == 0).mean(), 0.5, atol=0.3)
+        np.testing.assert_allclose(y, jnp.where(y == 0, 0, 2 * x), rtol=1e-6)
+
+
 @pytest.mark.parametrize("side", [4, 5, 6, 7])
 def test_odd_images_are_halved_downwards(side):
     model = cnn((side, side, 1), [(2,), (2,)], 3)
@@ -156,5 +163,5 @@ def test_sizes_and_rates_out_of_range_are_refused(make, said):
 def test_inputs_that_do_not_fit_are_refused(make, inputs, said):
     model = make()
     params, state = jax.eval_shape(model.init, jax.random.key(0))
-    with pytest.raises(UsageError, match=re.escape(said)):
+    with pytest.raises(UsageError, match=f"^layer inputs: (mlp|cnn) got .*{re.escape(said)}"):
         jax.eval_shape(lambda params: model.apply(params, state, inputs, train=False), params)

@@ -85,7 +85,7 @@ def test_dropout_acts_in_training_alone_and_by_its_key(make):
 def test_dropout_without_a_key_is_an_error(make):
     model = make(dropout_rate=0.5)
     params, state = start(make), {}
-    with pytest.raises(Exception, match="key"):
+    with pytest.raises(ValueError, match="apply needs `key=`"):
         model.apply(params, state, batch()[0], train=True)
 
 

@@ -35,6 +35,79 @@ def test_schedule_at_start_peak_and_end(schedule, warmup, values):
         np.testing.assert_allclose(rate(step), value, atol=1e-6, err_msg=f"step {step}")
 
 
+def after_linear_warmup(steps, theirs):
+    return optax.join_schedules([optax.linear_schedule(0.0, 0.5, steps), theirs], [steps])
+
+
+SCHEDULES = {  # fields, and optax's schedule for 90 steps; a warm-up of 0.2 are 18 of them
+    "constant": ({"warmup": 0.2}, after_linear_warmup(18, optax.constant_schedule(0.5))),
+    "cosine": ({"warmup": 0.2}, optax.warmup_cosine_decay_schedule(0.0, 0.5, 18, 90)),
+    "linear": ({}, optax.linear_schedule(0.5, 0.0, 90)),
+    "linear after a warm-up": (
+        {"schedule": "linear", "warmup": 0.2},
+        after_linear_warmup(18, optax.linear_schedule(0.5, 0.0, 72)),
+    ),
+    "step": ({}, optax.piecewise_constant_schedule(0.5, {30: 0.1, 60: 0.1, 90: 0.1})),
+    "step by fields": (
+        {"schedule": "step", "step_every": 0.5, "step_factor": 0.3},
+        optax.exponential_decay(0.5, 45, 0.3, staircase=True),
+    ),
+    "step after a warm-up": (
+        {"schedule": "step", "warmup": 0.2, "step_every": 0.25, "step_factor": 0.5},
+        after_linear_warmup(18, optax.exponential_decay(0.5, 18, 0.5, staircase=True)),
+    ),
+    "one_cycle": ({"warmup": 0.3}, optax.cosine_onecycle_schedule(90, 0.5)),
+    "one late cycle": (
+        {"schedule": "one_cycle", "warmup": 0.6},
+        optax.cosine_onecycle_schedule(90, 0.5, 0.6),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_is_that_of_optax(name):
+    """As a function, and by the updates of the optimizer that follows it."""
+    fields, theirs = SCHEDULES[name]
+    config = OptimizerConfig("sgd", 0.5, **{"schedule": name, **fields})
+    steps = jnp.arange(100)
+    expected = jax.vmap(theirs)(steps)
+    ours = jax.jit(jax.vmap(make_schedule(config, 90)))(steps)
+    np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=1e-7)
+
+    optimizer, weights = make_optimizer(config, 90), {"kernel": jnp.ones(2)}
+
+    @jax.jit
+    def updates(state):
+        def step(state, _):
+            update, state = optimizer.update(weights, state, weights)
+            return state, update["kernel"][0]
+
+        return jax.lax.scan(step, state, steps)[1]
+
+    np.testing.assert_allclose(updates(optimizer.init(weights)), -expected, rtol=2e-5, atol=1e-7)
+
+
+def test_a_third_of_the_steps_leaves_no_decay_for_the_last():
+    rate = make_schedule(OptimizerConfig(learning_rate=0.5, schedule="step"), 100)
+    np.testing.assert_allclose(
+        [rate(s) for s in (33, 34, 67, 68, 99)], [0.5, 0.05, 0.05, 0.005, 0.005], rtol=1e-5
+    )
+
+
+def test_only_a_constant_rate_without_warm_up_is_independent_of_the_length():
+    def differs(**fields):
+        config = OptimizerConfig(**fields)
+        rates = [[float(make_schedule(config, n)(s)) for s in range(40)] for n in (60, 90)]
+        assert config.depends_on_length == (rates[0] != rates[1])
+        return config.depends_on_length
+
+    assert not differs(schedule="constant")
+    for schedule in ("constant", "cosine", "linear", "step", "one_cycle"):
+        assert differs(schedule=schedule, warmup=0.2)
+    for schedule in ("cosine", "linear", "step"):
+        assert differs(schedule=schedule)
+
+
 def test_schedule_rises_to_its_peak_and_then_falls():
     rate = make_schedule(OptimizerConfig(learning_rate=0.5, warmup=0.1), 200)
     rates = np.array([rate(step) for step in range(201)])
@@ -44,8 +117,10 @@ def test_schedule_rises_to_its_peak_and_then_falls():
 
 
 @pytest.mark.parametrize("total_steps", [1, 2, 10])
-def test_short_trainings_have_a_schedule(total_steps):
-    rate = make_schedule(OptimizerConfig(learning_rate=0.5, warmup=0.99), total_steps)
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step", "one_cycle"])
+def test_short_trainings_have_a_schedule(schedule, total_steps):
+    config = OptimizerConfig(learning_rate=0.5, schedule=schedule, warmup=0.99)
+    rate = make_schedule(config, total_steps)
     rates = np.array([rate(step) for step in range(total_steps + 1)])
     assert np.isfinite(rates).all()
     assert rates.max() <= 0.5
@@ -144,7 +219,7 @@ def test_no_clipping_by_default():
     ("field", "value"),
     [
         ("optimizer", "adma"),
-        ("schedule", "linear"),
+        ("schedule", "linaer"),
         ("learning_rate", 0.0),
         ("learning_rate", -1.0),
         ("learning_rate", float("nan")),
@@ -153,6 +228,10 @@ def test_no_clipping_by_default():
         ("weight_decay", -1.0),
         ("clip_norm", -1.0),
         ("clip_norm", float("inf")),
+        ("step_every", 0.0),
+        ("step_every", 1.5),
+        ("step_factor", 0.0),
+        ("step_factor", 2.0),
     ],
 )
 def test_what_cannot_work_is_rejected_by_name(field, value):
@@ -160,3 +239,12 @@ def test_what_cannot_work_is_rejected_by_name(field, value):
     object.__setattr__(config, field, value)  # past the tests' own check of types
     with pytest.raises(UsageError, match=f"{field} is {value!r}"):
         config.__post_init__()
+
+
+def test_a_schedule_needs_a_step_and_one_cycle_a_rise():
+    with pytest.raises(
+        UsageError, match="warmup is 0.0, expected greater .*: pass e.g. --warmup 0.3"
+    ):
+        OptimizerConfig(schedule="one_cycle")
+    with pytest.raises(UsageError, match="total_steps is 0, expected at least 1"):
+        make_schedule(OptimizerConfig(schedule="constant"), 0)

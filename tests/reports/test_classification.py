@@ -1,6 +1,7 @@
-"""What a finished run leaves behind, whatever network it had."""
+"""The report of a classifier of images, whatever network it had."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -10,26 +11,28 @@ import optax
 import pytest
 from flax import linen
 
-from dl_jax.data import Dataset
-from dl_jax.errors import RunError
+from dl_jax.errors import RunError, UsageError
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_hyperparameters, over_seeds, supervised
 from dl_jax.models import from_linen, mlp, with_preprocessing
-from dl_jax.reports import data_figure, report_classification
+from dl_jax.reports import classification, report_classification
 from dl_jax.runs import RunOptions, open_run
-from dl_jax.training import fit
+from dl_jax.training import fit, make_evaluate
 from experiments.quickstart import Config
 from tests.training.tiny import NORMALIZE, tiny_config, tiny_data
 
+FIGURES = {
+    "data", "training_curves", "confusion_matrix", "calibration", "predictions",
+    "confident_mistakes",
+}  # fmt: skip
 
-def report(tmp_path: Path, model, wrap=lambda learner: learner, **changes):
-    """Train a few steps and report; the result and the directory."""
-    data = tiny_data()
-    config = Config(run=RunOptions(out=tmp_path, name="run"), fit=tiny_config(steps=4, **changes))
+
+def trained(tmp_path: Path, model, wrap=lambda learner: learner):
+    """A run, its learner and what came out of a few steps."""
+    config = Config(run=RunOptions(out=tmp_path, name="run"), fit=tiny_config(steps=4))
     run = open_run("quickstart", config, config.run)
     learner = wrap(supervised(model, cross_entropy, optax.sgd(0.1)))
-    fitted = fit(learner, data, config.fit, run)
-    return report_classification(model, learner, fitted, data, config.fit, run), run.directory
+    return run, learner, fit(learner, tiny_data(), config.fit, run)
 
 
 def small():
@@ -38,6 +41,23 @@ def small():
 
 def figures(directory: Path) -> set[str]:
     return {path.stem for path in (directory / "figures").glob("*.png")}
+
+
+def test_numbers_are_those_of_the_learner_itself(tmp_path: Path):
+    data, model = tiny_data(), small()
+    run, learner, fitted = trained(tmp_path, model, lambda learner: over_seeds(learner, 2))
+    result = report_classification(
+        run, model, fitted, data, first_kernel="dense1/kernel", source="0.9 (paper)"
+    )
+    assert json.loads((run.directory / "result.json").read_text()) == result
+    own = make_evaluate(learner, 7)(fitted.best, data["test"]).means()
+    for name in ("accuracy", "loss"):
+        np.testing.assert_allclose(result["test"][name]["values"], own[name], rtol=1e-5)
+    assert len(result["test"]["calibration_error"]["values"]) == 2
+    assert set(result["test"]["per_class"]) == set(data["test"].classes)
+    assert (result["headline"], result["source"]) == ("accuracy", "0.9 (paper)")
+    assert result["parameters"] == 64 * 4 + 4 + 50
+    assert figures(run.directory) == {*FIGURES, "first_layer_filters"}
 
 
 class Odd(linen.Module):
@@ -51,17 +71,14 @@ class Odd(linen.Module):
 
 
 def test_a_network_that_is_not_ours(tmp_path: Path):
+    model = from_linen(Odd(), (8, 8, 1))
     with jax.numpy_rank_promotion("allow"):
-        result, directory = report(tmp_path, from_linen(Odd(), (8, 8, 1)))
-    assert json.loads((directory / "result.json").read_text()) == result
+        run, _, fitted = trained(tmp_path, with_preprocessing(model, NORMALIZE))
+        result = report_classification(
+            run, with_preprocessing(model, NORMALIZE), fitted, tiny_data()
+        )
     assert result["parameters"] == 64 + 4 + 650
-    assert {"data", "training_curves", "confusion_matrix", "predictions"} <= figures(directory)
-
-
-def test_one_replica_has_no_standard_deviation(tmp_path: Path, capsys: pytest.CaptureFixture):
-    result, _ = report(tmp_path, small())
-    assert len(result["test"]["accuracy"]["values"]) == 1
-    assert "±" not in capsys.readouterr().out.splitlines()[-1]
+    assert figures(run.directory) == FIGURES
 
 
 def test_replicas_in_two_axes_are_all_reported(tmp_path: Path):
@@ -72,47 +89,45 @@ def test_replicas_in_two_axes_are_all_reported(tmp_path: Path):
         )
         return over_seeds(sweep, 2)
 
-    result, directory = report(tmp_path, small(), wrap)
+    run, _, fitted = trained(tmp_path, small(), wrap)
+    result = report_classification(run, small(), fitted, tiny_data())
     assert len(result["test"]["accuracy"]["values"]) == 6
     assert result["parameters"] == 64 * 4 + 4 + 50
-    assert "training_curves" in figures(directory)
+    assert len(result["best_step"]) == 6
 
 
-def test_what_was_measured_is_kept_if_drawing_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def fail(*_, **__):
-        raise ValueError("no ink")
+def test_what_a_report_cannot_do_is_said_before_anything_is_written(tmp_path: Path):
+    data, model = tiny_data(), small()
+    run, _, fitted = trained(tmp_path, model)
 
-    monkeypatch.setattr("dl_jax.plots.confusion_matrix", fail)
-    with pytest.raises(ValueError, match="no ink"):
-        report(tmp_path, small())
-    assert (tmp_path / "run" / "result.json").is_file()
+    def diverged(params, state, inputs, *, train, key=None):
+        outputs, state = model.apply(params, state, inputs, train=train, key=key)
+        return outputs * np.float32(np.nan), state
+
+    never = fitted._replace(best_step=np.array(-1))
+    for arguments, options, error, said in (
+        ((model, fitted, {"train": data["train"]}), {}, UsageError, "needs a test set.* has train"),
+        ((model, fitted, data), {"first_kernel": "dense/kernel"}, UsageError,
+         "first_kernel is 'dense/kernel', expected one of .*did you mean 'dense1/kernel'"),
+        ((model._replace(apply=diverged), fitted, data), {}, RunError,
+         r"replica 0 has outputs that are not finite \(1 of 1 have\)"),
+        ((model, never, data), {}, RunError, r"replica 0 never had a finite evaluation \(1 of 1"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=said):
+            report_classification(run, *arguments, **options)
+    assert not (run.directory / "result.json").exists()
 
 
-def test_outputs_that_are_not_finite(tmp_path: Path):
-    model = small()
+def test_images_that_cannot_be_shown_have_no_grids():
+    """Two channels: neither gray nor color."""
+    test = tiny_data()["test"]
+    images = np.repeat(test.arrays["image"][:], 2, axis=-1)
+    test = replace(test, arrays={**test.arrays, "image": images})
 
     def apply(params, state, inputs, *, train, key=None):
-        outputs, state = model.apply(params, state, inputs, train=train, key=key)
-        return (outputs if train else outputs * np.float32(np.nan)), state
+        return inputs.reshape(len(inputs), -1)[:, :10].astype(jnp.float32) * params["scale"], state
 
-    with pytest.raises(RunError, match=r"replica 0 never had a finite evaluation \(1 of 1"):
-        report(tmp_path, model._replace(apply=apply))
-
-
-@pytest.mark.parametrize(
-    "targets",
-    [
-        np.arange(8, dtype=np.int32),
-        np.arange(8, dtype=np.int32)[:, None],
-        np.arange(-4, 4, dtype=np.int32),
-        np.arange(8, dtype=np.int32) * 10**6,
-        np.linspace(-1, 1, 8, dtype=np.float32)[:, None],
-        np.arange(24, dtype=np.int32).reshape(8, 3),
-    ],
-    ids=["labels", "column", "negative", "large", "floats", "tokens"],
-)
-def test_the_figure_of_the_data_shows_any_targets(targets: np.ndarray):
-    data = {split: Dataset("any", split, {"y": targets}) for split in ("train", "test")}
-    assert data_figure(data, "y")().axes
+    model = small()._replace(apply=apply)
+    found = classification(model, ({"scale": jnp.ones((2, 1, 1))}, {}), test)
+    assert set(found.figures) == {"confusion_matrix", "calibration"}
+    assert found.measured["accuracy"].shape == (2,)

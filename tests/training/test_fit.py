@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from dl_jax.compilation import rolled_loop_is_fast
 from dl_jax.errors import UsageError
 from dl_jax.functional import l2_loss
 from dl_jax.learners import (
@@ -24,7 +25,6 @@ from dl_jax.models import mlp, with_preprocessing
 from dl_jax.runs.checkpoints import Checkpoints
 from dl_jax.shape_checks import TypeCheckError
 from dl_jax.training import fit, make_evaluate
-from dl_jax.training.chunk import prefers_compiled_loop
 from tests.training.tiny import (
     NORMALIZE,
     assert_same_bits,
@@ -41,7 +41,7 @@ def test_it_is_the_plain_loop(tmp_path: Path):
     data, config, learner = tiny_data(), tiny_config(), tiny_learner()
     fitted = fit(learner, data, config, tiny_run(tmp_path))
     state = jax.jit(learner.init)(jax.random.key(config.seed))
-    order, step = config.order(64), jax.jit(learner.train_step)
+    order, step = data["train"].order(config.batch_size, config.seed), jax.jit(learner.train_step)
     losses = []
     for n in range(24):
         state, metrics = step(state, data["train"].batch(order.batch(n)))
@@ -86,7 +86,8 @@ def test_on_cpu_only_convolutions_are_kept_out_of_loops():
     for kind, in_loop in (("mlp", True), ("cnn", False)):
         learner = tiny_learner(kind, seeds=2)
         batch = {name: np.stack([array, array]) for name, array in data.items()}
-        assert prefers_compiled_loop(learner, learner.init(jax.random.key(0)), batch) is in_loop
+        state = learner.init(jax.random.key(0))
+        assert rolled_loop_is_fast(learner.train_step, state, batch) is in_loop
 
 
 def test_several_seeds_are_the_single_runs(tmp_path: Path):

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from dl_jax.configuration import determining
+from dl_jax.data import Dataset, Windows
 from dl_jax.errors import UsageError
 from dl_jax.optim import OptimizerConfig
 from dl_jax.training import FitConfig
@@ -53,14 +55,20 @@ def test_stops_are_the_multiples_of_every_interval():
     assert stops == [4, 5, 6, 8, 10]
 
 
+def examples(count: int) -> Dataset:
+    return Dataset("count", "train", {"x": np.arange(count)})
+
+
 def test_epochs_become_steps():
-    assert FitConfig(epochs=2.5, batch_size=10).updates(45) == 10
-    assert FitConfig(epochs=2.5, steps=3, batch_size=10).updates(45) == 3
+    assert FitConfig(epochs=2.5, batch_size=10).updates(examples(45)) == 10
+    assert FitConfig(epochs=2.5, steps=3, batch_size=10).updates(examples(45)) == 3
+    text = Windows("text", "train", {"tokens": np.arange(101)}, window=5)  # of 20 windows
+    assert FitConfig(epochs=3, batch_size=6).updates(text) == 9
 
 
 def test_more_steps_than_a_counter_holds_are_refused():
     with pytest.raises(UsageError, match="are 4000000000 steps, expected at most 2147483647"):
-        FitConfig(epochs=1e9, batch_size=10).updates(45 + 4)
+        FitConfig(epochs=1e9, batch_size=10).updates(examples(45 + 4))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Which images a script trains on, as a configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dl_jax.configuration import place_only
+from dl_jax.data.images.image_dataset import ImageDataset
+from dl_jax.data.images.load import load_splits
+from dl_jax.errors import check_integer
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A dataset of labeled images."""
+
+    dataset: str = "digits"
+    """`digits` (comes with the installation), the TFDS name of an image classification dataset such
+    as `mnist`, or a folder with images of each class."""
+    image_size: tuple[int, int] | None = None
+    """Height and width to resize images to; required if images differ in size."""
+    split_seed: int = 0
+    """Chooses the examples that are held out for validation (and for the test, if the dataset has
+    no test split)."""
+    data_dir: Path | None = place_only(None)
+    """Folder of prepared TFDS datasets; `$TFDS_DATA_DIR` where it is not given."""
+
+    def __post_init__(self) -> None:
+        check_integer("split_seed", self.split_seed, low=0, high=None)
+
+    def load(self) -> dict[str, ImageDataset]:
+        """Its splits `train`, `validation` and `test`.
+
+        Raises:
+            UsageError: the dataset is unknown, not prepared or cannot be read.
+            RunError: the disk of the cache is full.
+        """
+        return load_splits(
+            self.dataset, self.data_dir, split_seed=self.split_seed, image_size=self.image_size
+        )

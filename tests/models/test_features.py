@@ -1,0 +1,197 @@
+"""What layers compute, by name: through chains, residual blocks and transformations."""
+
+import re
+from functools import partial
+from zlib import crc32
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dl_jax.errors import UsageError
+from dl_jax.functional import batch_norm, conv2d, dense, dropout, global_avg_pool, relu
+from dl_jax.models import (
+    Model,
+    chain,
+    cnn,
+    conv,
+    drop,
+    features,
+    linear,
+    mlp,
+    norm,
+    residual,
+    with_compute_dtype,
+    with_frozen_statistics,
+    with_preprocessing,
+)
+from tests.models.randomized import randomized
+
+KEY = jax.random.key(7)
+BYTES = jnp.asarray(np.random.default_rng(0).integers(0, 256, (3, 5, 4, 2)), jnp.uint8)
+
+
+def preprocess(x):
+    return x.astype(jnp.float32) / 100 - 1
+
+
+IMAGES = preprocess(BYTES)
+
+
+def network():
+    branch = chain({"conv": conv(4, 3), "norm": norm(3), "drop": drop(0.5)})
+    shortcut = chain({"conv": conv(4, 3, 1), "relu": relu})
+    return chain(
+        {
+            "conv1": conv(2, 4),
+            "block": residual(branch, shortcut),
+            "inner": chain({"deep": chain({"relu1": relu}), "pool": global_avg_pool}),
+            "head": linear(3, 2),
+        }
+    )
+
+
+PARAMS, STATE = randomized(jax.eval_shape(network().init, KEY))
+NAMES = [
+    "head", "conv1", "block", "block/conv", "block/norm", "block/drop", "block/shortcut",
+    "block/shortcut/conv", "block/shortcut/relu", "inner", "inner/deep", "inner/deep/relu1",
+    "inner/pool",
+]  # fmt: skip
+
+
+def by_hand(train):
+    """Every value between two layers."""
+    block, shortcut = PARAMS["block"], PARAMS["block"]["shortcut"]
+    values = {"conv1": conv2d(IMAGES, **PARAMS["conv1"])}
+    values["block/conv"] = conv2d(values["conv1"], **block["conv"])
+    values["block/norm"] = values["block/drop"] = batch_norm(
+        values["block/conv"], **block["norm"], **STATE["block"]["norm"], train=train
+    )[0]
+    if train:
+        key = KEY
+        for name in ("block", "drop"):
+            key = jax.random.fold_in(key, crc32(name.encode()))
+        values["block/drop"] = dropout(values["block/norm"], 0.5, key=key)
+    values["block/shortcut/conv"] = conv2d(values["conv1"], **shortcut["conv"])
+    values["block/shortcut/relu"] = relu(values["block/shortcut/conv"])
+    values["block/shortcut"] = values["block/shortcut/relu"]
+    values["block"] = values["block/drop"] + values["block/shortcut"]
+    values["inner/deep/relu1"] = values["inner/deep"] = relu(values["block"])
+    values["inner/pool"] = values["inner"] = global_avg_pool(values["inner/deep"])
+    values["head"] = dense(values["inner"], **PARAMS["head"])
+    return values
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_are_the_values_between_the_layers(train):
+    run = jax.jit(partial(features(network(), NAMES).apply, train=train))
+    found, state = run(PARAMS, STATE, IMAGES, key=KEY)
+    assert list(jax.eval_shape(lambda: found)) == sorted(NAMES)  # all of them, and no more
+    chex.assert_trees_all_close(found, by_hand(train), rtol=1e-4, atol=1e-4)
+    output, expected = jax.jit(partial(network().apply, train=train))(
+        PARAMS, STATE, IMAGES, key=KEY
+    )
+    chex.assert_trees_all_close((found["head"], state), (output, expected), atol=1e-5)
+    if train:
+        assert not np.allclose(state["block"]["norm"]["mean"], STATE["block"]["norm"]["mean"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_alone_is_what_it_is_among_others(name):
+    apply = features(network(), [name]).apply
+    found = jax.eval_shape(partial(apply, train=True), PARAMS, STATE, IMAGES, key=KEY)[0]
+    assert found == {name: jax.eval_shape(lambda: by_hand(True)[name])}
+
+
+def test_have_the_parameters_of_the_model():
+    model = network()
+    chosen = features(model, ["block/conv"])
+    chex.assert_trees_all_equal(chosen.init(KEY), model.init(KEY))
+
+
+def test_of_preprocessed_inputs():
+    model = with_preprocessing(network(), preprocess)
+    names = ["preprocess", "block/conv", "head"]
+    found, state = features(model, names).apply(PARAMS, STATE, BYTES, train=True, key=KEY)
+    np.testing.assert_array_equal(found["preprocess"], IMAGES)
+    for name in names[1:]:
+        np.testing.assert_allclose(found[name], by_hand(True)[name], rtol=1e-4, atol=1e-4)
+    expected = model.apply(PARAMS, STATE, BYTES, train=True, key=KEY)
+    chex.assert_trees_all_close((found["head"], state), expected, atol=1e-5)
+
+
+def test_of_inputs_that_are_preprocessed_twice():
+    model = with_preprocessing(chain({"double": lambda x: 2 * x}), lambda x: x + 1)
+    model = with_preprocessing(model, lambda x: 10 * x)
+    found, _ = features(model, ["preprocess", "double"]).apply({}, {}, 3.0, train=False)
+    assert found == {"preprocess": 31, "double": 62}
+    assert model.apply({}, {}, 3.0, train=False)[0] == 62
+
+
+def test_of_a_preprocessed_residual():
+    model = with_preprocessing(residual(chain({"double": lambda x: 2 * x})), lambda x: x + 1)
+    inputs = jnp.float32(3)
+    found, _ = features(model, ["double", "shortcut"]).apply({}, {}, inputs, train=False)
+    assert found == {"double": 8, "shortcut": 4}
+    wrapped = features(chain({"block": model}), ["block/double", "block"])
+    found, _ = wrapped.apply({}, {}, inputs, train=False)
+    assert found == {"block/double": 8, "block": 12}
+
+
+def test_in_a_compute_type():
+    model = with_preprocessing(with_compute_dtype(network(), "bfloat16"), preprocess)
+    found, state = features(model, ["preprocess", *NAMES]).apply(
+        PARAMS, STATE, BYTES, train=True, key=KEY
+    )
+    np.testing.assert_array_equal(found["preprocess"], IMAGES)
+    output, expected = model.apply(PARAMS, STATE, BYTES, train=True, key=KEY)
+    chex.assert_trees_all_close(state, expected, atol=0.02)
+    np.testing.assert_allclose(found["head"], output, atol=0.02)
+    for name, value in by_hand(True).items():
+        assert found[name].dtype == jnp.float32
+        scale = float(jnp.abs(value).max())
+        np.testing.assert_allclose(found[name], value, atol=0.05 * scale, err_msg=name)
+        if name not in ("block", "inner", "inner/pool"):  # sums and means of such values
+            rounded = found[name].astype(jnp.bfloat16).astype(jnp.float32)
+            np.testing.assert_array_equal(found[name], rounded, err_msg=name)
+
+
+def test_of_frozen_statistics():
+    model = with_frozen_statistics(network())
+    found, state = features(model, NAMES).apply(PARAMS, STATE, IMAGES, train=True, key=KEY)
+    chex.assert_trees_all_close(found, by_hand(False), rtol=1e-4, atol=1e-4)
+    chex.assert_trees_all_equal(state, STATE)
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (mlp((5, 4, 2), (6,), 3), ["inputs", "flatten", "activation1", "head"]),
+        (cnn((5, 4, 2), [(3, 3)], 3, widths=(4,)), ["conv1_1", "pool1", "dense1", "head"]),
+    ],
+)
+def test_of_our_classifiers(model, names):
+    params, _ = model.init(KEY)
+    found, _ = features(model, names).apply(params, {}, IMAGES, train=False)
+    logits, _ = model.apply(params, {}, IMAGES, train=False)
+    np.testing.assert_array_equal(found["head"], logits)
+    assert all(value.shape[0] == 3 for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "said"),
+    [
+        (network(), ["block/nrm"], "there is no layer 'block/nrm'; did you mean 'block/norm'?"),
+        (network(), ["conv1", "xyz"], "no layer 'xyz'; the layers are conv1, block, inner, head"),
+        (network(), ["head/kernel"], "there is no layer 'head/kernel'"),
+        (network(), "conv1", "names is 'conv1', expected a sequence of names"),
+        (network(), [], "names is [], expected a sequence of names"),
+        (Model(None, None), ["a"], "features of a model without layers"),
+    ],
+)
+@pytest.mark.usefixtures("without_type_checks")
+def test_what_there_is_not_is_refused(model, names, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        features(model, names)

@@ -36,11 +36,18 @@ def _platform_options() -> dict[str, str] | None:
 def keep_compiled_programs() -> None:
     """Keep compiled programs on disk, so that the next start of a script need not compile again.
 
-    `$JAX_COMPILATION_CACHE_DIR` has precedence over `cache_folder()`.
+    `$JAX_COMPILATION_CACHE_DIR` has precedence over `cache_folder()`, and
+    `$JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` over half a second.
     """
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "compiled"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def sums_rows_slowly() -> bool:
+    """Whether a sum over the rows of `[rows, channels]` is better made in two steps: on CPU."""
+    return jax.default_backend() == "cpu"
 
 
 def rolled_loop_is_fast(function: Callable[..., Any], *arguments: Any) -> bool:

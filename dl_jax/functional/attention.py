@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Integer
 
 from dl_jax.functional.activations import softmax
-from dl_jax.functional.broadcasting import expand_as
+from dl_jax.functional.channels import spread_channels
 from dl_jax.functional.key_value_cache import KeyValueCache, visible, write
 from dl_jax.functional.positions import Positions, rotary_positions
 from dl_jax.functional.precision import accumulation_dtype
@@ -216,4 +216,7 @@ def _project(
 ) -> Float[jax.Array, "..."]:
     wide = accumulation_dtype(x.dtype)
     y = jnp.einsum(equation, x, kernel, preferred_element_type=wide).astype(x.dtype)
-    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
+    if bias is None:
+        return y
+    flat = y.reshape(*y.shape[: y.ndim - bias.ndim], bias.size)
+    return (flat + spread_channels(bias.reshape(-1), flat)).reshape(y.shape)

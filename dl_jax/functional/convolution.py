@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from dl_jax.functional.broadcasting import expand_as
+from dl_jax.functional.channels import spread_channels
 from dl_jax.functional.conv_rules import ConvSpec, conv_ops
 from dl_jax.functional.windows import (
     CountOrPair,
@@ -64,7 +64,7 @@ def conv2d(
     check_kernel_fits(size, window, pads, dilation)
     spec = ConvSpec(size, window, stride, pads, dilation, groups)
     y = conv_ops(spec).convolve(*_varying_alike(x, jnp.asarray(kernel, x.dtype)))
-    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
+    return y if bias is None else y + spread_channels(bias, y)
 
 
 def conv2d_transpose(
@@ -131,7 +131,7 @@ def conv2d_transpose(
     spec = ConvSpec((image[0], image[1]), window, strides, pads, dilations, 1)
     rotated = jnp.flip(jnp.asarray(kernel, x.dtype), (0, 1)).swapaxes(2, 3)
     y = conv_ops(spec).input_gradient(*_varying_alike(x, rotated))
-    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
+    return y if bias is None else y + spread_channels(bias, y)
 
 
 def _varying_alike(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from dl_jax.functional.broadcasting import expand_as
+from dl_jax.functional.channels import spread_channels
 from dl_jax.functional.precision import accumulation_dtype
 from dl_jax.types import Array
 
@@ -26,7 +26,7 @@ def dense(
     """
     x = jnp.asarray(x)
     y = jnp.matmul(x, kernel, preferred_element_type=accumulation_dtype(x.dtype)).astype(x.dtype)
-    return y if bias is None else y + expand_as(bias, y).astype(y.dtype)
+    return y if bias is None else y + spread_channels(bias, y)
 
 
 def split_linear(

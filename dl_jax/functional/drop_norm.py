@@ -6,6 +6,7 @@ from jax import lax
 from jaxtyping import Float
 
 from dl_jax.concrete import check_concrete
+from dl_jax.functional.channels import spread_channels
 from dl_jax.functional.dropout import keep_mask
 from dl_jax.functional.normalization import layer_norm
 from dl_jax.functional.precision import at_least_float32
@@ -61,6 +62,6 @@ def drop_norm(
     mean = jnp.where(keep, wide, 0).sum(-1, keepdims=True) / survivors
     centered = jnp.where(keep, wide - mean, 0)
     var = (centered**2).sum(-1, keepdims=True) / survivors
-    channels = (*[1] * (x.ndim - 1), -1)
-    y = centered * lax.rsqrt(var + epsilon) * scale.reshape(channels) + bias.reshape(channels)
+    y = centered * lax.rsqrt(var + epsilon)
+    y = y * spread_channels(scale, y) + spread_channels(bias, y)
     return jnp.where(keep, y, 0).astype(x.dtype)

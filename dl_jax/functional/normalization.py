@@ -11,6 +11,7 @@ Statistics are computed in float32 or wider for every type of input.
 """
 
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,8 @@ from jax import lax
 from jaxtyping import Float
 
 from dl_jax.concrete import check_concrete
-from dl_jax.functional.precision import at_least_float32
+from dl_jax.functional.channels import spread_channels, sum_to_channels
+from dl_jax.functional.precision import accumulation_dtype, at_least_float32
 from dl_jax.types import Array, Count, Scalar, State
 
 
@@ -64,15 +66,15 @@ def batch_norm(
     check_concrete("batch_norm's momentum", momentum, low=0, high=1)
     x, mean, var = jnp.asarray(x), jnp.asarray(mean), jnp.asarray(var)
     if train and x.size > 0:
-        axes = tuple(range(x.ndim - 1))
-        batch_mean, batch_var = _moments(x, axes)
-        y = _affine(_normalized(x, batch_mean, batch_var, epsilon), scale, bias)
-        batch_mean, batch_var = batch_mean.reshape(-1), batch_var.reshape(-1)
+        check_concrete("epsilon", epsilon, low=0)
+        wide = accumulation_dtype(x.dtype)
+        scale, bias, epsilon = (jnp.asarray(a, wide) for a in (scale, bias, epsilon))
+        y, batch_mean, batch_var = _batch_normalized(x, scale, bias, epsilon)
         statistics = {
             "mean": momentum * mean + (1 - momentum) * lax.stop_gradient(batch_mean),
             "var": momentum * var + (1 - momentum) * lax.stop_gradient(batch_var),
         }
-        return y.astype(x.dtype), statistics
+        return y, statistics
     y = _affine(_normalized(x, _along(mean, x), _along(var, x), epsilon), scale, bias)
     return y.astype(x.dtype), {"mean": mean, "var": var}
 
@@ -141,6 +143,46 @@ def rms_norm(
     return y.astype(x.dtype)
 
 
+@jax.custom_vjp
+def _batch_normalized(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`batch_norm` in training: the output, and the mean and variance of the batch.
+
+    The derivative is one closed form instead of that of each step: two sums forward, two backward.
+    No gradient passes through the statistics. Source: Ioffe and Szegedy (2015), section 3.
+    """
+    return _batch_norm_forward(x, scale, bias, epsilon)[0]
+
+
+def _batch_norm_forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Any]:
+    wide, count = at_least_float32(x), x.size // x.shape[-1]
+    mean = sum_to_channels(wide) / count
+    centered = wide - _along(mean, x)
+    # Not mean(x^2) - mean(x)^2, which loses all digits where the mean is large.
+    var = sum_to_channels(centered**2) / count
+    inverse = lax.rsqrt(var + epsilon)
+    y = centered * _along(inverse * scale, x) + _along(bias, x)
+    return (y.astype(x.dtype), mean, var), (x, mean, inverse, scale)
+
+
+def _batch_norm_backward(residuals: Any, cotangents: Any) -> tuple[jax.Array, ...]:
+    x, mean, inverse, scale = residuals
+    g, count = at_least_float32(cotangents[0]), x.size // x.shape[-1]
+    normalized = (at_least_float32(x) - _along(mean, x)) * _along(inverse, x)
+    to_bias, to_scale = sum_to_channels(g), sum_to_channels(g * normalized)
+    # The gradient without its mean and without its part along the normalized input.
+    along = normalized * _along(to_scale / count, x)
+    to_x = (g - _along(to_bias / count, x) - along) * _along(scale * inverse, x)
+    to_epsilon = -0.5 * (scale * inverse**2 * to_scale).sum()
+    return to_x.astype(x.dtype), to_scale, to_bias, to_epsilon
+
+
+_batch_normalized.defvjp(_batch_norm_forward, _batch_norm_backward)
+
+
 def _moments(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance over `axes`, which are kept with length 1."""
     x = at_least_float32(x)
@@ -159,8 +201,8 @@ def _inverse_root(square: jax.Array, epsilon: Scalar) -> jax.Array:
 
 
 def _affine(x: jax.Array, scale: Array | None, bias: Array | None) -> jax.Array:
-    x = x if scale is None else x * _along(scale, x)
-    return x if bias is None else x + _along(bias, x)
+    x = x if scale is None else x * spread_channels(scale, x)
+    return x if bias is None else x + spread_channels(bias, x)
 
 
 def _along(vector: Array, x: jax.Array) -> jax.Array:

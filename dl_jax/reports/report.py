@@ -102,7 +102,13 @@ def report_each(
         source: as for `report`.
         test_evaluations: of each learner.
         extras: as for `report`.
+
+    Raises:
+        UsageError: nothing was measured under the name `headline`.
+        RunError: a replica of one never had a finite evaluation.
     """
+    for each in fitted.values():
+        check_trained(each)
     summaries = {
         name: _summarized(measured[name], np.size(each.best_step)) for name, each in fitted.items()
     }
@@ -192,7 +198,7 @@ def _say(run: Run, line: str) -> None:
 def _text(value: Any) -> str:
     """A number, or a mean with its deviation, in print; nothing for anything else."""
     if isinstance(value, Mapping) and "values" in value:
-        return format_mean_std(value)
+        return format_mean_std(value, ".4f" if abs(value["mean"]) < 100 else ",.1f")
     if isinstance(value, float):
         return f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else ""

@@ -18,11 +18,14 @@ class Contender:
         name: as it stands in the table.
         ours: whether it is dl_jax's; the others are what it is compared with.
         run: does the work once and returns when it is done.
+        reset: gives it fresh parameters, before each run and outside of its time: a network that
+            learns random examples by heart computes with numbers that no training sees.
     """
 
     name: str
     ours: bool
     run: Callable[[], object]
+    reset: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,12 @@ def measure(workload: Workload, repeats: int) -> Measurement:
     """Run the contenders alternately `repeats` times, after a first run that compiles."""
     compile_seconds = [_seconds(contender.run) for contender in workload.contenders]
     for contender in workload.contenders:  # caches warm, allocators grown
+        contender.reset()
         contender.run()
     times: list[list[float]] = [[] for _ in workload.contenders]
     for _ in range(repeats):
         for contender, record in zip(workload.contenders, times, strict=True):
+            contender.reset()
             record.append(_seconds(contender.run))
     timings = [
         Timing(c.name, c.ours, first, statistics.median(record), min(record))

@@ -1,12 +1,11 @@
 """dl_jax's side: learners on random examples of MNIST's shape."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from benchmarks.harness import Contender
 from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.functional import cross_entropy
@@ -42,11 +41,11 @@ def examples(count: int, streams: tuple[int, ...] = ()) -> dict[str, np.ndarray]
     }
 
 
-def stepper(learner: Learner, calls: int) -> tuple[Callable[[], None], float]:
-    """A function that makes `calls` training steps, and the operations of one step."""
-    state = jit(learner.init)(jax.random.key(0))
+def stepper(name: str, learner: Learner, calls: int, *, ours: bool = True) -> Contender:
+    """`calls` training steps."""
+    init = jit(learner.init)
+    state = init(jax.random.key(0))
     batch = jax.tree.map(jnp.asarray, examples(BATCH, learner.streams))
-    cost = jax.jit(learner.train_step).lower(state, batch).cost_analysis()
     step = jit(learner.train_step, donate_argnums=0)
 
     def run() -> None:
@@ -55,12 +54,26 @@ def stepper(learner: Learner, calls: int) -> tuple[Callable[[], None], float]:
             state, _ = step(state, batch)
         jax.block_until_ready(state)
 
-    return run, float(cost["flops"])
+    def reset() -> None:
+        nonlocal state
+        state = jax.block_until_ready(init(jax.random.key(0)))
+
+    return Contender(name, ours, run, reset)
 
 
-def epoch_runner(learner: Learner, count: int, compiled_loop: bool | None) -> Callable[[], None]:
-    """A function that trains one epoch over `count` resident examples, shuffled."""
-    state = jit(learner.init)(jax.random.key(0))
+def flops(learner: Learner) -> float:
+    """Operations of one training step, as XLA counts them."""
+    state = jax.eval_shape(learner.init, jax.random.key(0))
+    lowered = jax.jit(learner.train_step).lower(state, examples(BATCH, learner.streams))
+    return float(lowered.cost_analysis()["flops"])
+
+
+def epoch_runner(
+    name: str, learner: Learner, count: int, compiled_loop: bool | None, *, ours: bool = True
+) -> Contender:
+    """One epoch over `count` resident examples, shuffled."""
+    init = jit(learner.init)
+    state = init(jax.random.key(0))
     dataset = Dataset("random", "train", examples(count))
     order = dataset.order(BATCH, 0, learner.streams)
     train_chunk = make_train_chunk(
@@ -75,4 +88,8 @@ def epoch_runner(learner: Learner, count: int, compiled_loop: bool | None) -> Ca
         state = chunk.state
         jax.block_until_ready(state)
 
-    return run
+    def reset() -> None:
+        nonlocal state, reached
+        state, reached = jax.block_until_ready(init(jax.random.key(0))), 0
+
+    return Contender(name, ours, run, reset)

@@ -1,11 +1,18 @@
-"""PyTorch's side: the same networks, with its fused optimizer and its fastest memory format."""
+"""PyTorch's side: the same networks, with its fused optimizer and its fastest memory format.
+
+Denormal numbers are flushed to zero, as XLA does: PyTorch computes slowly with them.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
+from benchmarks.harness import Contender
 from benchmarks.ours import BATCH, examples
+
+torch.set_flush_denormal(True)
 
 
 def mlp_module() -> nn.Module:
@@ -37,57 +44,112 @@ def cnn_module() -> nn.Module:
 MODULES = {"mlp": mlp_module, "cnn": cnn_module}
 
 
-def tensors(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The examples that dl_jax trains on, as `[N, 1, 28, 28]` in channels-last order."""
-    batch = examples(count)
-    images = torch.from_numpy(batch["image"]).permute(0, 3, 1, 2)
-    images = images.contiguous(memory_format=torch.channels_last)
+def tensors(count: int, streams: tuple[int, ...] = ()) -> tuple[torch.Tensor, torch.Tensor]:
+    """The examples that dl_jax trains on, as `[*streams, N, 1, 28, 28]` in channels-last order."""
+    batch = examples(count, streams)
+    images = torch.from_numpy(batch["image"]).movedim(-1, -3)
+    if not streams:
+        images = images.contiguous(memory_format=torch.channels_last)
     return images, torch.from_numpy(batch["label"]).long()
 
 
-def step_function(
-    make_module: Callable[[], nn.Module], compile_module: bool
-) -> Callable[[torch.Tensor, torch.Tensor], None]:
-    """One training step of a new network: gradients, fused Adam."""
-    torch.manual_seed(0)
-    module = make_module()
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3, fused=True)
-    forward = torch.compile(module) if compile_module else module
+class Training:
+    """A network, its fused Adam, and the step that trains it."""
 
-    def step(images: torch.Tensor, labels: torch.Tensor) -> None:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(forward(images), labels).backward()
-        optimizer.step()
+    def __init__(self, make_module: Callable[[], nn.Module], compile_module: bool) -> None:
+        torch.manual_seed(0)
+        self.module = make_module()
+        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=1e-3, fused=True)
+        self.forward = torch.compile(self.module) if compile_module else self.module
+        self.initial = {name: p.detach().clone() for name, p in self.module.named_parameters()}
 
-    return step
+    def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Gradients of a batch, and an update."""
+        self.optimizer.zero_grad()
+        nn.functional.cross_entropy(self.forward(images), labels).backward()
+        self.optimizer.step()
+
+    def reset(self) -> None:
+        """Fresh parameters and moments, in place: nothing is compiled again."""
+        with torch.no_grad():
+            for name, parameter in self.module.named_parameters():
+                parameter.copy_(self.initial[name])
+        clear(self.optimizer)
+
+
+def clear(optimizer: torch.optim.Optimizer) -> None:
+    """Zeros in the place of an optimizer's moments and counts."""
+    for state in optimizer.state.values():
+        for value in state.values():
+            value.zero_()
 
 
 def stepper(
-    make_module: Callable[[], nn.Module], calls: int, compile_module: bool, networks: int = 1
-) -> Callable[[], None]:
-    """A function that makes `calls` training steps of one network after the other."""
-    steps = [step_function(make_module, compile_module) for _ in range(networks)]
+    name: str, make_module: Callable[[], nn.Module], calls: int, compile_module: bool,
+    networks: int = 1,
+) -> Contender:  # fmt: skip
+    """`calls` training steps of one network after the other."""
+    trainings = [Training(make_module, compile_module) for _ in range(networks)]
     batch = tensors(BATCH)
 
     def run() -> None:
-        for step in steps:
+        for training in trainings:
             for _ in range(calls):
-                step(*batch)
+                training.step(*batch)
 
-    return run
+    def reset() -> None:
+        for training in trainings:
+            training.reset()
+
+    return Contender(name, False, run, reset)
+
+
+def vmapped_stepper(
+    name: str, make_module: Callable[[], nn.Module], calls: int, networks: int
+) -> Contender:
+    """`calls` training steps of all networks at once, each on its own batch: `torch.func`."""
+    torch.manual_seed(0)
+    modules = [make_module() for _ in range(networks)]
+    stacked, _ = torch.func.stack_module_state(modules)  # type: ignore[arg-type]
+    parameters = {k: v.detach().clone().requires_grad_() for k, v in stacked.items()}
+    initial = {k: v.detach().clone() for k, v in parameters.items()}
+    optimizer = torch.optim.Adam(parameters.values(), lr=1e-3, fused=True)
+    skeleton = make_module()
+
+    def loss(own: dict[str, Any], images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        logits = torch.func.functional_call(skeleton, own, (images,))
+        return nn.functional.cross_entropy(logits, labels)
+
+    gradients_of = torch.func.vmap(torch.func.grad(loss))
+    batch = tensors(BATCH, (networks,))
+
+    def run() -> None:
+        for _ in range(calls):
+            gradients = gradients_of({k: v.detach() for k, v in parameters.items()}, *batch)
+            for key, parameter in parameters.items():
+                parameter.grad = gradients[key]
+            optimizer.step()
+
+    def reset() -> None:
+        with torch.no_grad():
+            for key, parameter in parameters.items():
+                parameter.copy_(initial[key])
+        clear(optimizer)
+
+    return Contender(name, False, run, reset)
 
 
 def epoch_runner(
-    make_module: Callable[[], nn.Module], count: int, compile_module: bool
-) -> Callable[[], None]:
-    """A function that trains one epoch in a plain loop over preloaded, shuffled tensors."""
-    step = step_function(make_module, compile_module)
+    name: str, make_module: Callable[[], nn.Module], count: int, compile_module: bool
+) -> Contender:
+    """One epoch in a plain loop over preloaded, shuffled tensors."""
+    training = Training(make_module, compile_module)
     images, labels = tensors(count)
 
     def run() -> None:
         order = torch.randperm(count)
         for start in range(0, count - BATCH + 1, BATCH):
             chosen = order[start : start + BATCH]
-            step(images[chosen], labels[chosen])
+            training.step(images[chosen], labels[chosen])
 
-    return run
+    return Contender(name, False, run, training.reset)

@@ -10,68 +10,56 @@ EPOCH = 60_000
 
 def mlp() -> list[Workload]:
     """MLP 784-512-512-10, batch 128: a step, a whole epoch, eight seeds."""
-    step, flops = ours.stepper(ours.learner_of(ours.mlp_model()), calls=20)
-    eight, eight_flops = ours.stepper(ours.learner_of(ours.mlp_model(), 8), calls=3)
+    one, eight = ours.learner_of(ours.mlp_model()), ours.learner_of(ours.mlp_model(), 8)
+    flops = ours.flops(one)
     return [
         Workload(
             "MLP, 20 steps",
-            [Contender("dl_jax", True, step), *_torch_steps("mlp", 20)],
+            [ours.stepper("dl_jax", one, 20), *_torch_steps("mlp", 20)],
             20 * flops,
-            target=1.0,
+            target=0.95,
         ),
         Workload(
             "MLP, epoch of 60,000 resident examples",
-            [
-                Contender(
-                    "dl_jax",
-                    True,
-                    ours.epoch_runner(ours.learner_of(ours.mlp_model()), EPOCH, compiled_loop=None),
-                ),
-                *_torch_epochs("mlp", EPOCH),
-            ],
+            [ours.epoch_runner("dl_jax", one, EPOCH, None), *_torch_epochs("mlp", EPOCH)],
             EPOCH // ours.BATCH * flops,
-            target=2.0,
+            target=1.2,
         ),
         Workload(
             "MLP, 3 steps of eight seeds",
             [
-                Contender("dl_jax, over_seeds", True, eight),
+                ours.stepper("dl_jax, over_seeds", eight, 3),
                 *_torch_steps("mlp", 3, networks=8),
+                _torch_vmap("mlp", 3, networks=8),
             ],
-            3 * eight_flops,
-            target=1.3,
+            3 * ours.flops(eight),
+            target=1.5,
         ),
     ]
 
 
 def cnn() -> list[Workload]:
     """CNN of mnist_cnn, batch 128: a step, an epoch, four seeds."""
-    step, flops = ours.stepper(ours.learner_of(ours.cnn_model()), calls=3)
-    four, _ = ours.stepper(ours.learner_of(ours.cnn_model(), 4), calls=1)
-    one, _ = ours.stepper(ours.learner_of(ours.cnn_model()), calls=1)
-    count = 50 * ours.BATCH
+    one, four = ours.learner_of(ours.cnn_model()), ours.learner_of(ours.cnn_model(), 4)
+    flops, count = ours.flops(one), 50 * ours.BATCH
     return [
         Workload(
             "CNN, 3 steps",
-            [Contender("dl_jax", True, step), *_torch_steps("cnn", 3)],
+            [ours.stepper("dl_jax", one, 3), *_torch_steps("cnn", 3)],
             3 * flops,
-            target=0.8,
+            target=0.7,
         ),
         Workload(
             "CNN, epoch of 6,400 resident examples",
-            [
-                Contender(
-                    "dl_jax",
-                    True,
-                    ours.epoch_runner(ours.learner_of(ours.cnn_model()), count, compiled_loop=None),
-                ),
-                *_torch_epochs("cnn", count),
-            ],
+            [ours.epoch_runner("dl_jax", one, count, None), *_torch_epochs("cnn", count)],
             50 * flops,
         ),
         Workload(
             "CNN, step of four seeds",
-            [Contender("one seed", False, one), Contender("four seeds", True, four)],
+            [
+                ours.stepper("one seed", one, 1, ours=False),
+                ours.stepper("four seeds", four, 1),
+            ],
             reads="four seeds / one",
             most=4.6,
         ),
@@ -84,7 +72,7 @@ def loops() -> list[Workload]:
         Workload(
             f"{name}, {count:,} resident examples",
             [
-                Contender(label, looped, ours.epoch_runner(ours.learner_of(model), count, looped))
+                ours.epoch_runner(label, ours.learner_of(model), count, looped, ours=looped)
                 for label, looped in (("from Python", False), ("compiled loop", True))
             ],
             reads="from Python / compiled loop",
@@ -101,9 +89,15 @@ def _torch_steps(network: str, calls: int, networks: int = 1) -> list[Contender]
 
     module = theirs.MODULES[network]
     return [
-        Contender(name, False, theirs.stepper(module, calls, compile_module, networks))
+        theirs.stepper(name, module, calls, compile_module, networks)
         for name, compile_module in (("torch eager", False), ("torch.compile", True))
     ]
+
+
+def _torch_vmap(network: str, calls: int, networks: int) -> Contender:
+    from benchmarks import theirs
+
+    return theirs.vmapped_stepper("torch.func.vmap", theirs.MODULES[network], calls, networks)
 
 
 def _torch_epochs(network: str, count: int) -> list[Contender]:
@@ -111,7 +105,7 @@ def _torch_epochs(network: str, count: int) -> list[Contender]:
 
     module = theirs.MODULES[network]
     return [
-        Contender(name, False, theirs.epoch_runner(module, count, compile_module))
+        theirs.epoch_runner(name, module, count, compile_module)
         for name, compile_module in (("torch eager", False), ("torch.compile", True))
     ]
 

@@ -66,7 +66,7 @@ def rolled_loop_is_fast(function: Callable[..., Any], *arguments: Any) -> bool:
 def scan(body: Callable[..., tuple[Tree, Tree]], carry: Tree, xs: Tree) -> tuple[Tree, Tree]:
     """`jax.lax.scan(body, carry, xs)`, unrolled where a compiled loop would be slow.
 
-    For loops whose body may hold a convolution: microbatches, the steps of a critic.
+    For loops whose body may hold a convolution.
     """
     first = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
     return jax.lax.scan(body, carry, xs, unroll=not rolled_loop_is_fast(body, carry, first))

@@ -7,8 +7,8 @@ wins.
 """
 
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 
@@ -80,3 +80,33 @@ def _first(name: str, rules: Rules[T]) -> T:
         f"path {name!r} matches none of the patterns {patterns}; add a pattern for it, or a last "
         "rule with '.*'"
     )
+
+
+Layout = Mapping[str, Any]
+
+
+def layout(tree: Tree) -> dict[str, list[Any]]:
+    """`[shape, type]` of every leaf under its path, as JSON has it.
+
+    >>> layout({"head": {"bias": jax.ShapeDtypeStruct((10,), "float32")}})
+    {'head/bias': [[10], 'float32']}
+    """
+    leaves = zip(path_names(tree), jax.tree.leaves(tree), strict=True)
+    return {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in leaves}
+
+
+def unlike(saved: Layout, expected: Layout) -> Iterator[str]:
+    """Where two layouts differ: `head/bias is float32[10] there and absent here`.
+
+    Args:
+        saved: what is there, or was given.
+        expected: what is here, or is wanted.
+    """
+    for name in sorted(saved.keys() | expected.keys()):
+        there, here = (_text(side.get(name)) for side in (saved, expected))
+        if there != here:
+            yield f"{name} is {there} there and {here} here"
+
+
+def _text(leaf: list[Any] | None) -> str:
+    return "absent" if leaf is None else f"{leaf[1]}{leaf[0]}"

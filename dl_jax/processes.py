@@ -25,7 +25,8 @@ def from_first(make: Callable[[], Any]) -> Any:
     """What `make()` gives in the first process, in all of them: a plain value, as JSON has it.
 
     Raises:
-        UsageError, RunError: `make` raised one in the first process.
+        UsageError, RunError: `make` raised one in the first process; in the others, a RunError
+            stands for any other exception.
     """
     if jax.process_count() == 1:
         return make()
@@ -35,6 +36,9 @@ def from_first(make: Callable[[], Any]) -> Any:
             answer = {"value": make()}
         except (UsageError, RunError) as error:
             answer = {"error": type(error).__name__, "message": str(error)}
+        except Exception as error:
+            _broadcast(json.dumps({"error": "RunError", "message": str(error)}).encode())
+            raise
     answer = json.loads(_broadcast(json.dumps(answer).encode()))
     if "error" in answer:
         raise ERRORS[answer["error"]](answer["message"])

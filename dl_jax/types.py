@@ -34,5 +34,5 @@ Batch: TypeAlias = Mapping[str, Leaf]
 Tree: TypeAlias = Any
 """Any pytree of arrays, shapes or shardings."""
 
-NOT_METRICS = ("step", "epoch", "split", "seconds")
+NOT_METRICS = ("row", "step", "epoch", "split", "seconds")
 """What stands in a row of `metrics.jsonl` beside its metrics."""

@@ -54,7 +54,8 @@ def main(config: Config) -> None:
     learner = over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
 
     run = open_run("quickstart", config, config.run)
-    run.describe(config.model, network, statistics=statistics)
+    dtype = config.compute_dtype
+    run.describe(config.model, network, statistics=statistics, compute_dtype=dtype)
     fitted = fit(learner, data, config.fit, run)
     report_classification(run, model, fitted, data, first_kernel=first_kernel)
 

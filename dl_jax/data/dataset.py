@@ -141,9 +141,16 @@ class Dataset:
         """The order in which training visits the examples, for each of a learner's streams.
 
         Raises:
-            UsageError: a batch is larger than the set.
+            UsageError: a batch is larger than the set, or the ordering is not of this set.
         """
-        return self.ordering(self, batch_size, seed, streams)
+        order = self.ordering(self, batch_size, seed, streams)
+        last = int(order.epoch(0)["index"].max())
+        if last >= self.size:
+            raise UsageError(
+                f"the ordering of dataset {self.name!r} visits index {last}, expected less than "
+                f"its size {self.size}: it is an ordering of something else"
+            )
+        return order
 
     def gather(self, arrays: Batch, indices: Batch) -> dict[str, Any]:
         """The examples at `indices["index"]`, and `indices` themselves.

@@ -2,7 +2,7 @@
 
 from dl_jax.learners.augment import augment_images
 from dl_jax.learners.averaged import averaged
-from dl_jax.learners.learner import Learner, TrainState, Weights, initial_weights
+from dl_jax.learners.learner import Learner, TrainState, Weights, check_start, initial_weights
 from dl_jax.learners.manual_backprop import manual_backprop
 from dl_jax.learners.metrics import Metrics
 from dl_jax.learners.objective import Objective, Outcome, example_keys, from_objective
@@ -25,6 +25,7 @@ __all__ = [
     "Weights",
     "augment_images",
     "averaged",
+    "check_start",
     "example_keys",
     "flatten_replicas",
     "from_objective",

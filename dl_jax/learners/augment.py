@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Array
 
+from dl_jax.errors import UsageError, nearest
 from dl_jax.types import Batch, PRNGKey
 
 
@@ -18,6 +19,11 @@ def augment_images(*functions: Callable[..., Array], name: str = "image") -> Cal
     """
 
     def augment(batch: Batch, *, key: PRNGKey) -> Batch:
+        if name not in batch:
+            raise UsageError(
+                f"a batch has no images {name!r}, its arrays are {', '.join(sorted(batch))}"
+                f"{nearest(name, batch)}"
+            )
         images = batch[name]
         for function, own_key in zip(functions, jax.random.split(key, len(functions)), strict=True):
             images = function(images, key=own_key)

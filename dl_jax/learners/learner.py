@@ -1,14 +1,15 @@
 """What a learner is: three pure functions and the state that they pass on."""
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from dl_jax.errors import UsageError
 from dl_jax.learners.metrics import Metrics
-from dl_jax.paths import path_names
+from dl_jax.paths import layout, unlike
 from dl_jax.types import Batch, Leaf, Params, PRNGKey, State, Tree
 
 Weights: TypeAlias = tuple[Params, State]
@@ -74,23 +75,37 @@ def initial_weights(
     """`init(key)`, or `start` where it is given and fits.
 
     Raises:
-        UsageError: `start` has other parameters or shapes than the model.
+        UsageError: `start` is no pair of dicts of arrays, or has other parameters or shapes than
+            the model.
     """
     if start is None:
         return init(key)
+    params, model_state = check_start(start)
     expected = jax.eval_shape(init, key)
-    for what, given, wanted in zip(("params", "model_state"), start, expected, strict=True):
-        there, here = _described(given), _described(wanted)
-        for name in sorted(there.keys() | here.keys()):
-            if there.get(name) != here.get(name):
-                raise UsageError(
-                    f"start does not fit the model: its {what} have {name} "
-                    f"{there.get(name, 'not at all')}, expected {here.get(name, 'none')}"
-                )
-    return jax.tree.map(jax.numpy.asarray, (start[0], start[1]))
+    for what, given, wanted in zip(
+        ("params", "model_state"), (params, model_state), expected, strict=True
+    ):
+        for difference in unlike(layout(given), layout(wanted)):
+            raise UsageError(
+                f"start does not fit the model: of its {what} {difference}; give the parameters of "
+                "one replica of the same model"
+            )
+    return jax.tree.map(jnp.asarray, (params, model_state))
 
 
-def _described(tree: Tree) -> dict[str, str]:
-    """Type and shape of each leaf under its path."""
-    leaves = zip(path_names(tree), jax.tree.leaves(tree), strict=True)
-    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in leaves}
+def check_start(start: Any) -> Weights:
+    """`start`, if it is `(params, model_state)`: two nested dicts of arrays.
+
+    Raises:
+        UsageError: it is anything else.
+    """
+    pair = isinstance(start, (tuple, list)) and len(start) == 2
+    if not pair or not all(isinstance(part, Mapping) for part in start):
+        raise UsageError(
+            f"start is a {type(start).__name__}, expected the pair (params, model_state) of nested "
+            "dicts, such as (loaded.params, loaded.model_state), with {} where there is no state"
+        )
+    for leaf in jax.tree.leaves(tuple(start)):
+        if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
+            raise UsageError(f"start has a leaf {leaf!r}, expected arrays alone")
+    return dict(start[0]), dict(start[1])

@@ -15,6 +15,7 @@ from dl_jax.errors import UsageError, check_integer
 from dl_jax.learners.batches import batch_size, blanked, split_batch
 from dl_jax.learners.learner import Learner, TrainState, Weights, initial_weights
 from dl_jax.learners.metrics import Metrics
+from dl_jax.paths import layout, unlike
 from dl_jax.types import Batch, Params, PRNGKey, State, Tree
 
 
@@ -88,6 +89,7 @@ def from_objective(
         )
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        _check_carry_fits(state.carry, batch_size(batch))
         key = jax.random.fold_in(state.key, state.step)
         gradients_of = gradient_of
         if microbatches > 1:
@@ -95,7 +97,8 @@ def from_objective(
         gradients, outcome = gradients_of(
             state.params, state.model_state, state.carry, blanked(batch), key=key
         )
-        _check_carry(state.carry, outcome.carry)
+        _check_unchanged("carry", state.carry, outcome.carry)
+        _check_unchanged("model_state", state.model_state, dict(outcome.model_state))
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         state = replace(
             state,
@@ -124,6 +127,11 @@ def autodiff(objective: Objective) -> Gradient:
         params: Params, model_state: State, carry: Tree, batch: Batch, key: PRNGKey
     ) -> tuple[Float[Array, ""], Outcome]:
         outcome = objective(params, model_state, carry, batch, train=True, key=key)
+        if not isinstance(outcome, Outcome):
+            raise UsageError(
+                f"the objective returned a {type(outcome).__name__}, expected an Outcome, such as "
+                'Outcome(Metrics.of({"loss": losses}), model_state, carry)'
+            )
         sums, counts = outcome.metrics.sums, outcome.metrics.counts
         if "loss" not in sums:
             raise UsageError(
@@ -188,10 +196,18 @@ def example_keys(key: PRNGKey, batch: Batch) -> Array:
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(batch["index"])
 
 
-def _check_carry(before: Tree, after: Tree) -> None:
-    kinds = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), t) for t in (before, after)]
-    if kinds[0] != kinds[1]:
+def _check_carry_fits(carry: Tree, size: int) -> None:
+    for leaf in jax.tree.leaves(carry):
+        if leaf.shape[:1] != (size,):
+            raise UsageError(
+                f"the carry has shape {leaf.shape} and the training batch {size} examples, "
+                f"expected as many first: give from_objective zeros for a batch of {size} as carry="
+            )
+
+
+def _check_unchanged(what: str, before: Tree, after: Tree) -> None:
+    for difference in unlike(layout(before), layout(after)):
         raise UsageError(
-            f"the objective returned a carry of {kinds[1]}, expected that of the batch before: "
-            f"{kinds[0]}; give from_objective its zeros as carry="
+            f"the objective's Outcome has another {what} than it was given: {difference}; return "
+            "what it becomes, in the same shapes and types"
         )

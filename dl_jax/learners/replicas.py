@@ -14,7 +14,7 @@ from jaxtyping import Array
 from dl_jax.errors import UsageError, check_integer, nearest
 from dl_jax.learners.learner import Learner, TrainState, Weights
 from dl_jax.learners.metrics import Metrics
-from dl_jax.types import Batch, Params, PRNGKey, State
+from dl_jax.types import Batch, PRNGKey
 
 MAX_REPLICAS = 65536
 Grid = Mapping[str, Array | np.ndarray | Sequence[float | int]]
@@ -101,17 +101,17 @@ def product(axes: Grid) -> dict[str, Array]:
     return {name: jnp.asarray([c[i] for c in combinations]) for i, name in enumerate(axes)}
 
 
-def flatten_replicas(state: TrainState) -> tuple[Params, State]:
+def flatten_replicas(weights: Weights, replicas: tuple[int, ...]) -> Weights:
     """Parameters and model state with all axes of replicas reshaped into one.
 
     `[*replicas, ...]` becomes `[prod(replicas), ...]`; a single network gets an axis of length 1.
     """
-    axes, count = len(state.replicas), prod(state.replicas)
+    axes, count = len(replicas), prod(replicas)
 
     def flat(leaf: Array) -> Array:
         return leaf.reshape(count, *leaf.shape[axes:])
 
-    return jax.tree.map(flat, (state.params, state.model_state))
+    return jax.tree.map(flat, weights)
 
 
 def _checked_grid(make_learner: Callable[..., Learner], grid: Grid) -> dict[str, Array]:

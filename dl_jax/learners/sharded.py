@@ -83,8 +83,8 @@ def sharded(
         size = min(array.shape[streams] for array in jax.tree.leaves(batch))
         if size % devices:
             raise UsageError(
-                f"a {kind} of {size} examples cannot be split over {devices} devices: make the "
-                f"{kind} size a multiple of {devices}"
+                f"{kind} of {size} examples cannot be split over {devices} devices: make "
+                f"its size a multiple of {devices}"
             )
         sharding = NamedSharding(mesh, P(*[None] * streams, axis))
         return jax.lax.with_sharding_constraint(batch, sharding)
@@ -98,12 +98,12 @@ def sharded(
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         state, metrics = learner.train_step(
-            place(state), cut(batch, len(learner.streams), "training batch")
+            place(state), cut(batch, len(learner.streams), "a training batch")
         )
         return place(state), everywhere(metrics)
 
     def eval_step(state: TrainState, batch: Batch) -> Metrics:
-        return everywhere(learner.eval_step(place(state), cut(batch, 0, "evaluation batch")))
+        return everywhere(learner.eval_step(place(state), cut(batch, 0, "an evaluation batch")))
 
     return learner._replace(init=init, train_step=train_step, eval_step=eval_step)
 

@@ -70,7 +70,7 @@ def report_classification(
     if "test" not in data:
         raise UsageError(f"a report needs a test set, and the data has {', '.join(data)}")
     check_trained(fitted)
-    weights = flatten_replicas(fitted.best)
+    weights = flatten_replicas(fitted.weights, fitted.best.replicas)
     found = classification(model, weights, data["test"], first_kernel=first_kernel)
     first = jax.tree.map(lambda leaf: leaf[0], weights[0])
     return report(

@@ -174,19 +174,30 @@ def save_figures(run: Run, figures: Figures) -> None:
 
 
 def _summarized(measured: Measured, replicas: int) -> dict[str, Any]:
-    """Arrays with a number for each replica as mean and deviation; anything else as it is."""
+    """A number for each replica as mean and deviation; other arrays as lists, the rest as it is."""
     summary = {}
     for name, value in measured.items():
-        per_replica = isinstance(value, (np.ndarray, np.generic)) and np.size(value) == replicas
-        summary[name] = mean_and_std(value) if per_replica else value
+        array = None if isinstance(value, (Mapping, str, int, float)) else np.asarray(value)
+        if array is None or array.dtype.kind not in "fiub":
+            summary[name] = value
+        else:
+            summary[name] = mean_and_std(array) if array.size == replicas else array.tolist()
     return summary
 
 
-def _check_headline(headline: str, summary: Mapping[str, Any]) -> None:
+def _check_headline(headline: str, summary: dict[str, Any]) -> None:
+    """Raise unless the headline has a number for each replica; one number alone is summarized."""
     if headline not in summary:
         raise UsageError(
             f"headline is {headline!r}, expected something that was measured: "
             f"{', '.join(summary) or 'nothing'}{nearest(headline, summary)}"
+        )
+    value = summary[headline]
+    if isinstance(value, (int, float)):
+        summary[headline] = mean_and_std(value)
+    elif not (isinstance(value, Mapping) and "values" in value):
+        raise UsageError(
+            f"headline {headline!r} is {value!r}, expected one number for each replica"
         )
 
 

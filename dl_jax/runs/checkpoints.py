@@ -18,8 +18,8 @@ import orbax.checkpoint as ocp
 from dl_jax.configuration import differences
 from dl_jax.errors import RunError
 from dl_jax.manifest import seal, verify
+from dl_jax.paths import layout, unlike
 from dl_jax.processes import from_first, is_first, wait_for_all
-from dl_jax.runs.layout import layout, unlike
 from dl_jax.types import Tree
 
 # Orbax logs every file it touches, and failures with their tracebacks: they are reported here.
@@ -141,9 +141,8 @@ class Checkpoints:
                 ) from error
         if restored is None and damaged:
             raise RunError(
-                f"every checkpoint in {self.directory} is damaged ("
-                + "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
-                + "): nothing was restored; start a new run under another --name"
+                f"every checkpoint in {self.directory} is damaged ({_listed(damaged)}): nothing "
+                "was restored; start a new run under another --name"
             )
         if is_first():
             for step in damaged:
@@ -169,7 +168,7 @@ class Checkpoints:
         for step in sorted(self._steps(), reverse=True):
             folder = self.directory / str(step)
             try:
-                verify(folder)
+                self._facts(step)
                 with contextlib.closing(
                     ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
                 ) as checkpointer:
@@ -190,17 +189,12 @@ class Checkpoints:
                     f"({_first_line(error)})"
                 ) from error
         if damaged:
-            raise RunError(f"every checkpoint in {self.directory} is damaged: {damaged}")
+            raise RunError(f"every checkpoint in {self.directory} is damaged ({_listed(damaged)})")
         return None
 
     def _check(self, step: int, like: Tree) -> None:
         """Raise unless the checkpoint is whole (ValueError) and of this configuration."""
-        folder = self.directory / str(step)
-        if not stat.S_ISDIR(folder.lstat().st_mode):
-            raise ValueError("it is a link or a file, not a folder")
-        facts = verify(folder)
-        if facts.get("step") != step:
-            raise ValueError(f"it is the checkpoint of step {facts.get('step')}")
+        facts = self._facts(step)
         # What it does not have is a new field, which had its default: config.json was compared.
         found = differences(facts["config"], self.config)
         changed = [str(change) for change in found if change.old is not MISSING]
@@ -214,6 +208,16 @@ class Checkpoints:
             raise RunError(
                 f"the checkpoint of step {step} does not fit this configuration: {difference}"
             )
+
+    def _facts(self, step: int) -> dict[str, Any]:
+        """What the manifest of a checkpoint says; ValueError unless it is whole and of its step."""
+        folder = self.directory / str(step)
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise ValueError("it is a link or a file, not a folder")
+        facts = verify(folder)
+        if facts.get("step") != step:
+            raise ValueError(f"it is the checkpoint of step {facts.get('step')}")
+        return facts
 
     def _read(self, step: int, like: Tree) -> Tree:
         try:
@@ -305,6 +309,10 @@ def _check_space(folder: Path, tree: Tree) -> None:
             f"No space left on device: {folder.parent} has {free / 2**20:.1f} MiB free, "
             f"{needed / 2**20:.1f} MiB are needed"
         )
+
+
+def _listed(damaged: Mapping[int, str]) -> str:
+    return "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

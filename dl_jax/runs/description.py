@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from dl_jax import models
 from dl_jax.errors import UsageError, check_choice
 from dl_jax.manifest import file_digest
-from dl_jax.models import Model, standardize, with_preprocessing
-from dl_jax.runs.layout import layout
+from dl_jax.models import Model, standardize, with_compute_dtype, with_preprocessing
+from dl_jax.paths import layout
 
 MODEL_FILE = "model.json"
 
@@ -25,6 +25,7 @@ def description(
     arguments: Mapping[str, Any],
     files: Sequence[str],
     statistics: tuple[ArrayLike, ArrayLike] | None,
+    compute_dtype: str,
     part: str | None,
 ) -> dict[str, Any]:
     """What `model.json` holds; see `Run.describe`.
@@ -35,7 +36,7 @@ def description(
         plain = json.loads(json.dumps(dict(arguments)))
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"the arguments of {model} are {dict(arguments)}, expected plain values as JSON has "
+            f"the arguments of {model} are {arguments}, expected plain values by name, as JSON has "
             f"them ({error})"
         ) from error
     digests = {}
@@ -47,10 +48,13 @@ def description(
     mean_and_std = None
     if statistics is not None:
         mean_and_std = [np.asarray(values, np.float32).tolist() for values in statistics]
+        if len(mean_and_std) != 2:
+            raise UsageError(f"statistics is {statistics}, expected a pair: mean and std")
     record = {
         "model": model,
         "arguments": plain,
         "statistics": mean_and_std,
+        "compute_dtype": compute_dtype,
         "part": part,
         "files": digests,
     }
@@ -63,14 +67,19 @@ def described_model(record: Mapping[str, Any]) -> Model:
     Raises:
         UsageError: there is no such function, or it does not take these arguments.
     """
+    if not isinstance(record["model"], str):
+        raise UsageError(f"model is {record['model']!r}, expected a name such as 'mlp'")
     name = check_choice("model", record["model"], makers())
     try:
         model = getattr(models, name)(**record["arguments"])
-    except TypeError as error:
-        raise UsageError(f"the model {name} does not take its arguments: {error}") from error
-    if record["statistics"] is not None:
-        mean, std = (np.asarray(values, np.float32) for values in record["statistics"])
-        model = with_preprocessing(model, standardize(mean, std))
+        model = with_compute_dtype(model, record["compute_dtype"])
+        if record["statistics"] is not None:
+            mean, std = (np.asarray(values, np.float32) for values in record["statistics"])
+            model = with_preprocessing(model, standardize(mean, std))
+        jax.eval_shape(model.init, jax.random.key(0))
+    except (TypeError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"the model {name} does not take its arguments: {reason}") from error
     return model
 
 

@@ -78,6 +78,14 @@ def _with_short_options(config_class: Any) -> Any:
     """
     hints = get_type_hints(config_class, include_extras=True)
     marked = [f for f in fields(config_class) if f.name in SHORT]
+    options = [f.name for f in fields(config_class) if f not in marked]
+    for f in marked:
+        options += [inner.name for inner in fields(hints[f.name])]
+    twice = sorted({name for name in options if options.count(name) > 1} - set(SHORT))
+    if twice:
+        raise UsageError(
+            f"{config_class.__name__} has two fields for the option --{twice[0]}: rename its own"
+        )
     body = {
         "__doc__": config_class.__doc__,
         "__module__": config_class.__module__,

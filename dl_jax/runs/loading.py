@@ -13,9 +13,10 @@ import numpy as np
 from dl_jax.errors import RunError, UsageError, check_integer
 from dl_jax.manifest import file_digest
 from dl_jax.models import Model
+from dl_jax.paths import layout, unlike
 from dl_jax.runs.checkpoints import Checkpoints
 from dl_jax.runs.description import MODEL_FILE, described_model, weights_layout
-from dl_jax.runs.layout import layout, unlike
+from dl_jax.runs.rows import read_rows
 from dl_jax.runs.run import CONFIG_FILE
 from dl_jax.types import Params, State, Tree
 
@@ -65,7 +66,8 @@ def load_run(directory: str | os.PathLike[str], *, replica: int | None = None) -
         raise UsageError(
             f"the model {record['model']!r} of {directory} is another today: {difference}"
         )
-    read = Checkpoints(directory / "checkpoints").read(_weights)
+    chooses = _has_validation_rows(directory)
+    read = Checkpoints(directory / "checkpoints").read(lambda tree: _weights(tree, chooses))
     if read is None:
         raise UsageError(f"{directory} has no checkpoint yet: train it first")
     for line in read.damaged:
@@ -81,9 +83,18 @@ def load_run(directory: str | os.PathLike[str], *, replica: int | None = None) -
     return Loaded(model, params, model_state, _config(directory), files)
 
 
-def _weights(tree: Tree) -> Tree:
+def _has_validation_rows(directory: Path) -> bool:
+    """Whether anything was measured by which the best parameters were chosen."""
+    try:
+        rows = read_rows(directory / "metrics.jsonl").by_number.values()
+    except OSError:
+        return True  # lost: the checkpoint says it
+    return any(row["split"] == "validation" for row in rows)
+
+
+def _weights(tree: Tree, chooses: bool) -> Tree:
     """What of a checkpoint makes the network: the best so far; the last without validation."""
-    name = "best" if tree.get("best") else "state"
+    name = "best" if chooses and tree.get("best") else "state"
     wanted = {
         key: tree[name][key] for key in ("params", "model_state", "step") if key in tree[name]
     }
@@ -109,7 +120,7 @@ def _one_replica(weights: Tree, steps: np.ndarray, replica: int | None, director
 def _described(directory: Path) -> dict[str, Any]:
     path = directory / MODEL_FILE
     kinds = {"model": str, "arguments": dict, "files": dict, "shapes": dict,
-             "statistics": list | None, "part": str | None}  # fmt: skip
+             "statistics": list | None, "compute_dtype": str, "part": str | None}  # fmt: skip
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not all(isinstance(record[name], kind) for name, kind in kinds.items()):

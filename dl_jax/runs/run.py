@@ -39,6 +39,7 @@ class Run:
         tensorboard: whether events are written beside `metrics.jsonl`.
         whole: the run that this one is a part of, if it is one: that is what a command resumes.
         writes: whether this process writes; of several that train together, the first alone.
+        trained: whether `fit` has come to its end here, in this process.
     """
 
     directory: Path
@@ -47,7 +48,9 @@ class Run:
     tensorboard: bool = False
     whole: "Run | None" = None
     writes: bool = True
-    _parts: set[str] = field(default_factory=set, repr=False)
+    trained: bool = field(default=False, repr=False)
+    _described: set[str] = field(default_factory=set, repr=False)
+    _parts: dict[str, "Run"] = field(default_factory=dict, repr=False)
     _next_row: int | None = field(default=None, repr=False)
     _events: Any = field(default=None, repr=False)
 
@@ -79,16 +82,15 @@ class Run:
 
         Raises:
             UsageError: the folder has another part, or something else; or the name has no letter
-                or digit, or is too long; or the part was opened already, so that a second learner
-                would continue from the checkpoints of the first.
+                or digit, or is too long.
         """
         directory = self.directory / _part_folder(name)
         if name in self._parts:
-            raise UsageError(f"the part {name!r} of this run was opened already: name it otherwise")
+            return self._parts[name]
         resumed = from_first(lambda: self._open_part(name, directory))
-        self._parts.add(name)
         config = {**self.config, "part": name}
-        return Run(directory, resumed, config, self.tensorboard, self, self.writes)
+        self._parts[name] = Run(directory, resumed, config, self.tensorboard, self, self.writes)
+        return self._parts[name]
 
     def _open_part(self, name: str, directory: Path) -> bool:
         """Make the folder of a part, or find it there; whether it was."""
@@ -113,6 +115,7 @@ class Run:
         *,
         files: Sequence[str] = (),
         statistics: tuple[ArrayLike, ArrayLike] | None = None,
+        compute_dtype: str = "float32",
         part: str | None = None,
     ) -> None:
         """Write `model.json`, from which `load_run` makes the trained network again.
@@ -122,6 +125,7 @@ class Run:
             arguments: of that function: plain values, as JSON has them.
             files: names of files in this directory that belong to the model, such as a vocabulary.
             statistics: mean and std of each channel, if images are standardized before the model.
+            compute_dtype: the type that the model computes in, after the standardization.
             part: which of the learner's parameters are the model's, if it trains several networks:
                 the key in `params` and `model_state`.
 
@@ -129,7 +133,12 @@ class Run:
             UsageError: there is no such model, its arguments are not accepted or not plain, or a
                 file is missing.
         """
-        record = description(self.directory, model, arguments, files, statistics, part)
+        record = from_first(
+            lambda: description(
+                self.directory, model, arguments, files, statistics, compute_dtype, part
+            )
+        )
+        self._described |= set(files)
         if not self.writes:
             return
         with self.writing(self.directory / MODEL_FILE):
@@ -207,7 +216,7 @@ class Run:
         return any(
             not stat.S_ISDIR(path.lstat().st_mode)
             for path in self.directory.rglob("*")
-            if path.name not in RECORDS and not is_draft(path)
+            if path.name not in (*RECORDS, *self._described) and not is_draft(path)
         )
 
     def discard(self) -> None:

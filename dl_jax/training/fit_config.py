@@ -81,6 +81,10 @@ class FitConfig:
             )
         return mode == "max"
 
+    def check_monitor_mode(self) -> None:
+        """Raise unless it is known which values of the monitored metric are better."""
+        _ = self.maximizes
+
     def updates(self, dataset: Dataset) -> int:
         """Number of updates of the whole training, as a learning-rate schedule needs it.
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dl_jax.learners import TrainState
+from dl_jax.learners import TrainState, Weights
 
 
 class Fitted(NamedTuple):
@@ -18,6 +18,8 @@ class Fitted(NamedTuple):
         best_step: the step of `best`, for each replica; -1 where it is NaN.
         history: the rows of `metrics.jsonl`.
         seconds: time spent training and evaluating, over all sessions of the run.
+        weights: parameters and model state of the network that was trained, of `best`: all that it
+            has, or those of one of several networks (`Learner.weights`).
     """
 
     state: TrainState
@@ -25,6 +27,7 @@ class Fitted(NamedTuple):
     best_step: np.ndarray
     history: list[dict[str, Any]]
     seconds: float
+    weights: Weights
 
 
 def metric_curve(fitted: Fitted, metric: str, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dl_jax.compilation import jit
 from dl_jax.data import Dataset
-from dl_jax.errors import UsageError
+from dl_jax.errors import UsageError, nearest
 from dl_jax.models import Model
 from dl_jax.types import Params, State, Tree
 
@@ -50,25 +50,29 @@ def predict(
         where they are floats.
 
     Raises:
-        UsageError: the dataset is empty, or `batch_size` < 1.
+        UsageError: the dataset is empty or has no such inputs, or `batch_size` < 1.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}, expected at least 1")
     if len(dataset) == 0:
         raise UsageError(f"the {dataset.split} split of {dataset.name} has no examples to predict")
+    if inputs not in dataset.arrays:
+        raise UsageError(
+            f"inputs is {inputs!r}, expected one of {', '.join(dataset.arrays)}"
+            f"{nearest(inputs, dataset.arrays)}"
+        )
     forward, axis = _forward(model.apply, replicas), 1 if replicas else 0
-    outputs, masks = [], []
+    outputs = []
     for batch in dataset.evaluation_batches(batch_size):
         outputs.append(forward(params, model_state, batch[inputs]))
-        masks.append(batch["mask"])
         # Fetched one batch late: the device never waits for the host, and holds two at most.
         if len(outputs) > 1:
             outputs[-2] = _on_host(outputs[-2])
-    outputs[-1] = _on_host(outputs[-1])
-    counted = np.flatnonzero(np.concatenate(masks))
-    return jax.tree.map(
-        lambda *parts: np.concatenate(parts, axis=axis).take(counted, axis=axis), *outputs
+    padding = len(outputs) * batch_size - len(dataset)  # at the end of the last batch
+    outputs[-1] = jax.tree.map(
+        lambda leaf: leaf.take(np.arange(leaf.shape[axis] - padding), axis), _on_host(outputs[-1])
     )
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis), *outputs)
 
 
 def _on_host(outputs: Tree) -> Tree:

@@ -12,7 +12,7 @@ import numpy as np
 from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.errors import RunError, UsageError, check_choice
-from dl_jax.learners import Learner, TrainState, Weights
+from dl_jax.learners import Learner, TrainState, Weights, check_start
 from dl_jax.processes import greatest
 from dl_jax.runs import Run
 from dl_jax.runs.checkpoints import Checkpoints
@@ -25,11 +25,11 @@ from dl_jax.training.fit_config import FitConfig
 from dl_jax.training.fitted import Fitted
 from dl_jax.training.validation import (
     EvaluateHook,
+    check_metric_names,
     check_validation,
     checked_numbers,
     score_and_loss,
 )
-from dl_jax.types import NOT_METRICS
 
 
 class Saved(NamedTuple):
@@ -46,6 +46,7 @@ class Session:
         step: updates made so far.
         total: updates to be made.
         state: the learner's state at `step`.
+        chooses: whether anything has been measured by which the best parameters are chosen.
         best: the best parameters so far; None without a validation set.
         history: rows logged so far.
         pending: the chunk whose metrics have not been read yet, and the step that it reached. They
@@ -67,8 +68,15 @@ class Session:
             UsageError: it does not; nothing was written, and a new run's directory is removed.
         """
         self.config, self.run = config, run
-        self.train, self.validation = data["train"], data.get("validation")
         try:
+            if "train" not in data:
+                raise UsageError(f"the data has {', '.join(data) or 'nothing'}, expected 'train'")
+            if run.trained:
+                raise UsageError(
+                    f"{run.directory} was trained in this process already: train another learner "
+                    "in run.part(name)"
+                )
+            self.train, self.validation = data["train"], data.get("validation")
             order = self.train.order(config.batch_size, config.seed, learner.streams)
             self.steps_per_epoch = order.steps_per_epoch
             self.total = config.total_steps(order.steps_per_epoch)
@@ -79,6 +87,7 @@ class Session:
             raise
         self.evaluates = self.validation is not None or evaluate is not None
         self.best = jit(Best.initial)(self.state) if self.evaluates else None
+        self.chooses = self.validation is not None
         self.step, self.history = 0, []
         self._save_failure: str | None = None
         self.pending: tuple[Chunk, int] | None = None
@@ -93,6 +102,7 @@ class Session:
         )
         self._evaluate = make_evaluate(learner, config.evaluation_batch_size)
         self._evaluate_hook = evaluate
+        self._weights = learner.weights
         self._update_best = jit(update_best)
         self._finite_replicas = jit(lambda state: all_finite(state.params, state.step.ndim))
 
@@ -135,6 +145,7 @@ class Session:
         if self.step < self.total:
             run.clear_results()
         self.history = run.history(up_to_step=self.step)
+        self.chooses |= any(row["split"] == "validation" for row in self.history)
         return [
             *(f"{line}; resuming from that of step {self.step}" for line in restored.damaged),
             f"resumed {run.directory} at step {self.step} of {self.total}",
@@ -210,8 +221,11 @@ class Session:
             measured |= self._evaluate(self.state, self.validation).means()
         if self._evaluate_hook is not None:
             more = self._evaluate_hook(self.state)
-            measured |= checked_numbers(more, self.state.replicas, (*measured, *NOT_METRICS))
+            measured |= checked_numbers(more, self.state.replicas, measured)
+        if not measured:  # a hook that draws, and measures nothing
+            return
         check_choice("monitor", self.config.monitor, measured)
+        self.chooses = True
         self.progress.evaluated(self.step, self._log("validation", self.step, measured))
         score, loss = score_and_loss(self.config, measured)
         self.best = self._update_best(self.best, self.state, score, loss)
@@ -248,9 +262,11 @@ class Session:
         received = self._received()
         if received is not None:  # more may come after this training
             self._stop_interrupted(received, None)
-        best = self.state if self.best is None else with_best(self.state, self.best)
-        best_step = np.asarray((self.best or self.state).step)
-        return Fitted(self.state, best, best_step, self.history, self.seconds)
+        chosen = self.best if self.chooses else None
+        best = self.state if chosen is None else with_best(self.state, chosen)
+        best_step = np.asarray((chosen or self.state).step)
+        self.run.trained = True
+        return Fitted(self.state, best, best_step, self.history, self.seconds, self._weights(best))
 
     # Their parts.
 
@@ -265,6 +281,7 @@ class Session:
     def _log(self, split: str, step: int, measured: Mapping[str, np.ndarray]) -> dict[str, Any]:
         seconds = round(time.monotonic() - self._began, 3)
         row = {"step": step, "epoch": step / self.steps_per_epoch, "split": split}
+        check_metric_names(measured)
         # Replicas in several axes are logged as one list.
         flat = {n: v.reshape(-1) if v.ndim > 1 else v for n, v in measured.items()}
         self.history.append(self.run.log({**row, "seconds": seconds, **flat}))
@@ -307,7 +324,7 @@ def _initial_state(learner: Learner, seed: int, start: Weights | None) -> TrainS
         UsageError: several processes train together, and the learner is not over their devices.
     """
     data = np.asarray(jax.random.key_data(jax.random.key(seed)))
-    start = jax.tree.map(np.asarray, start)
+    start = None if start is None else jax.tree.map(np.asarray, check_start(start))
     state = jit(lambda data, start: learner.init(jax.random.wrap_key_data(data), start))(
         data, start
     )

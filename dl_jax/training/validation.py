@@ -1,6 +1,6 @@
 """What a validation measures: the means over the validation set, and what a hook adds to them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -10,6 +10,7 @@ from dl_jax.data import Dataset
 from dl_jax.errors import UsageError, check_choice
 from dl_jax.learners import Learner, TrainState
 from dl_jax.training.fit_config import FitConfig
+from dl_jax.types import NOT_METRICS
 
 EvaluateHook: TypeAlias = Callable[[TrainState], Mapping[str, Any]]
 """`evaluate(state) -> {name: numbers of shape state.replicas}`."""
@@ -28,23 +29,58 @@ def check_validation(
             raise UsageError("patience needs a validation set, and the data has none")
         return
     if validation is not None:
+        if not len(validation):
+            raise UsageError(
+                f"the {validation.split} split of {validation.name} has no examples: leave it out, "
+                "or give it some"
+            )
         batch = next(validation.evaluation_batches(config.evaluation_batch_size))
         names = jax.eval_shape(learner.eval_step, state, batch).sums
+        check_metric_names(names)
         if evaluate is None:
             check_choice("monitor", config.monitor, names)
-    _ = config.maximizes
+    config.check_monitor_mode()
+
+
+def check_metric_names(names: Iterable[str]) -> None:
+    """Raise if a metric has a name that rows of `metrics.jsonl` use for themselves.
+
+    Raises:
+        UsageError: names it.
+    """
+    for name in names:
+        if name in NOT_METRICS:
+            raise UsageError(
+                f"a metric is named {name!r}, expected a name other than {', '.join(NOT_METRICS)}: "
+                "rename it"
+            )
 
 
 def checked_numbers(
-    measured: Mapping[str, Any], replicas: tuple[int, ...], taken: Sequence[str]
+    measured: Any, replicas: tuple[int, ...], taken: Iterable[str]
 ) -> dict[str, np.ndarray]:
-    """The numbers of an `evaluate` hook, which must be one for each replica under a new name."""
-    found = {name: np.asarray(value, np.float64) for name, value in measured.items()}
-    for name, value in found.items():
-        if name in taken or value.shape != replicas:
+    """The numbers of an `evaluate` hook, which must be one for each replica under a new name.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if not isinstance(measured, Mapping):
+        raise UsageError(
+            f"evaluate returned a {type(measured).__name__}, expected a dict of numbers, or {{}}"
+        )
+    check_metric_names(measured)
+    found = {}
+    for name, value in measured.items():
+        try:
+            found[name] = np.asarray(value, np.float64)
+        except (TypeError, ValueError) as error:
             raise UsageError(
-                f"evaluate returned {name!r} of shape {value.shape}, expected shape {replicas} "
-                f"(one number for each replica) and a name other than {', '.join(taken)}"
+                f"evaluate returned {value!r} as {name!r}, expected numbers"
+            ) from error
+        if name in taken or found[name].shape != replicas:
+            raise UsageError(
+                f"evaluate returned {name!r} of shape {found[name].shape}, expected shape "
+                f"{replicas} (one number for each replica) and a name that no metric has"
             )
     return found
 

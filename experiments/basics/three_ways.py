@@ -20,7 +20,7 @@ from dl_jax.models import cnn, from_linen, mlp, standardize, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
 from dl_jax.runs import RunOptions, launch, open_run
-from dl_jax.training import FitConfig, fit, make_evaluate, metric_curve
+from dl_jax.training import FitConfig, fit_each, make_evaluate, metric_curve
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,11 @@ def main(config: Config) -> None:
         "Flax module": supervised(with_preprocessing(flax, preprocess), cross_entropy, optimizer),
     }
     learners = {name: over_seeds(way, config.seeds) for name, way in ways.items()}
-    run, fitted, measured = open_run("three_ways", config, config.run), {}, {}
+    run = open_run("three_ways", config, config.run)
+    for name in learners:
+        run.part(name).describe(kind, network, statistics=statistics)
+    fitted, measured = fit_each(learners, data, config.fit, run), {}
     for name, learner in learners.items():
-        print(f"-- {name}", flush=True)
-        part = run.part(name)
-        part.describe(kind, network, statistics=statistics)
-        fitted[name] = fit(learner, data, config.fit, part)
         evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
         measured[name] = evaluate(fitted[name].best, data["test"]).means()
 

@@ -61,7 +61,8 @@ def main(config: Config) -> None:
     learner = over_seeds(supervised(model, cross_entropy, optimizer, augment=augment), config.seeds)
 
     run = open_run("mnist_cnn", config, config.run)
-    run.describe("cnn", network, statistics=statistics)
+    dtype = config.compute_dtype
+    run.describe("cnn", network, statistics=statistics, compute_dtype=dtype)
     fitted = fit(learner, data, config.fit, run)
     first = "conv1_1/kernel"
     report_classification(run, model, fitted, data, first_kernel=first, source="0.98 (course)")

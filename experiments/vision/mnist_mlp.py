@@ -58,7 +58,8 @@ def main(config: Config) -> None:
     learner = over_seeds(supervised(model, cross_entropy, optimizer), config.seeds)
 
     run = open_run("mnist_mlp", config, config.run)
-    run.describe("mlp", network, statistics=statistics)
+    dtype = config.compute_dtype
+    run.describe("mlp", network, statistics=statistics, compute_dtype=dtype)
     fitted = fit(learner, data, config.fit, run)
     first = f"{'dense1' if config.depth else 'head'}/kernel"
     report_classification(run, model, fitted, data, first_kernel=first, source="0.98 (course)")

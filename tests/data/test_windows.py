@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dl_jax.data import Contiguous, Dataset, Shuffled, Windows, shuffled
+from dl_jax.data import Contiguous, Dataset, Shuffled, Windows, grouped_by_length, shuffled
 from dl_jax.data import dataset as dataset_module
 from dl_jax.data.dataset import LazyRows
 from dl_jax.errors import UsageError
@@ -139,3 +139,10 @@ def test_large_texts_are_streamed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(dataset_module, "RESIDENT_BYTES", 99)
     assert not text().fits_on_device
     assert isinstance(text(), Dataset)
+
+
+def test_an_ordering_of_something_else_is_refused():
+    arrays = {"tokens": TOKENS, "length": np.arange(50)}
+    grouped = Windows("text", "train", arrays, 8, ordering=grouped_by_length("length"))
+    with pytest.raises(UsageError, match="visits index 4., expected less than its size 6"):
+        grouped.order(5, 0)

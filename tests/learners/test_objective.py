@@ -13,6 +13,7 @@ from dl_jax.learners import (
     Metrics,
     Outcome,
     averaged,
+    check_start,
     example_keys,
     from_objective,
     over_hyperparameters,
@@ -142,15 +143,35 @@ def test_a_start_takes_the_place_of_the_initial_parameters():
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"w": jnp.zeros(4), "decay": jnp.float32(0)}, r"w float32\[4\], expected float32\[3\]"),
-        ({"w": jnp.zeros(3)}, "decay not at all, expected"),
-        ({"w": jnp.zeros(3), "decay": jnp.float32(0), "b": jnp.zeros(1)}, "b .*, expected none"),
-        ({"w": jnp.zeros((2, 3)), "decay": jnp.zeros(2)}, r"decay float32\[2\], expected"),
+        (
+            {"w": jnp.zeros(4), "decay": jnp.float32(0)},
+            r"its params w is float32\[4\] there and float32\[3\] here",
+        ),
+        ({"w": jnp.zeros(3)}, "decay is absent there"),
+        (
+            {"w": jnp.zeros(3), "decay": jnp.float32(0), "b": jnp.zeros(1)},
+            "b is .* there and absent here",
+        ),
+        ({"w": jnp.zeros((2, 3)), "decay": jnp.zeros(2)}, r"decay is float32\[2\] there"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused(params, said):
     with pytest.raises(UsageError, match=said):
         started(make_recurrent(), (params, {}))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [{"w": jnp.zeros(3)}, ({},), ({}, {}, {}), ({"w": "x"}, {}), ({"w": jnp.ones(3)}, None)],
+)
+def test_a_start_that_is_no_pair_of_dicts_of_arrays_is_refused(start):
+    with pytest.raises(UsageError, match=r"start (is a|has a leaf)"):
+        check_start(start)
+
+
+def test_a_carry_for_another_batch_is_refused():
+    with pytest.raises(UsageError, match="the training batch 4 examples, expected as many first"):
+        train(make_recurrent(), started(make_recurrent()), [sequences(size=4)])
 
 
 def test_a_start_is_an_argument_and_no_constant():
@@ -184,9 +205,14 @@ def test_draws_of_an_example_do_not_depend_on_its_batch():
     [
         (lambda b: Outcome(Metrics.of({"error": b["y"][:, 0]})), "expected one named 'loss'"),
         (
-            lambda b: Outcome(Metrics.of({"loss": b["y"][:, 0]}), {}, jnp.zeros(3)),
-            "returned a carry of",
+            lambda b: Outcome(Metrics.of({"loss": b["y"][:, 0]}), {}, {"h": jnp.zeros(3)}),
+            "Outcome has another carry .*: h is absent there",
         ),
+        (
+            lambda b: Outcome(Metrics.of({"loss": b["y"][:, 0]}), {"mean": jnp.zeros(3)}),
+            "Outcome has another model_state .*: mean is absent there",
+        ),
+        (lambda b: b["y"].mean(), "returned a .*, expected an Outcome"),
     ],
 )
 def test_an_objective_that_cannot_be_descended_is_refused(outcome, said):

@@ -211,6 +211,6 @@ def test_a_count_of_seeds_out_of_range_is_refused(count):
 def test_flattened_replicas_have_one_axis(replicas):
     leaf = jnp.arange(prod(replicas) * 4.0).reshape(*replicas, 4)
     state = TrainState(jnp.zeros(replicas, jnp.int32), {"w": leaf}, {"m": leaf[..., 0]}, (), ())
-    params, model_state = flatten_replicas(state)
+    params, model_state = flatten_replicas((state.params, state.model_state), state.replicas)
     np.testing.assert_array_equal(params["w"], leaf.reshape(prod(replicas), 4))
     assert model_state["m"].shape == (prod(replicas),)

@@ -34,7 +34,7 @@ def fitted(best_step: list[int] | int, seconds: float = 2.0) -> Fitted:
     state = TrainState(jnp.full(best.shape, 9), {}, {}, {}, jnp.zeros(best.shape))
     loss = np.ones(best.shape).tolist()
     row = {"step": 9, "epoch": 1.0, "split": "train", "seconds": seconds, "loss": loss}
-    return Fitted(state, state, best, [row], seconds)
+    return Fitted(state, state, best, [row], seconds, ({}, {}))
 
 
 def drawn(run: Run) -> list[str]:
@@ -146,3 +146,26 @@ def test_the_figure_of_the_data_needs_targets():
     data = {"train": Dataset("any", "train", {"labels": np.arange(3)})}
     with pytest.raises(UsageError, match="targets is 'label', .*did you mean 'labels'"):
         data_figure(data)
+
+
+@pytest.mark.parametrize(
+    "value", [np.float32(0.5), 0.5, jnp.float32(0.5), [0.5], np.array([0.5]), 1], ids=repr
+)
+def test_any_number_may_be_the_headline_of_one_replica(run: Run, value):
+    result = report(run, fitted(3), {"score": value}, headline="score")
+    assert result["test"]["score"]["mean"] == float(np.ravel(value)[0])
+    assert json.loads((run.directory / "result.json").read_text()) == result
+
+
+@pytest.mark.parametrize("value", ["good", [0.1, 0.2, 0.3], {"a": 1.0}, None])
+def test_a_headline_that_is_no_number_of_each_replica_is_refused(run: Run, value):
+    with pytest.raises(UsageError, match="expected one number for each replica"):
+        report(run, fitted([3, 3]), {"score": value}, headline="score")
+
+
+def test_other_arrays_are_written_as_lists(run: Run):
+    measured = {"accuracy": jnp.array([0.5, 0.6]), "confusion": np.eye(3, dtype=int)}
+    report(run, fitted([3, 3]), measured)
+    written = json.loads((run.directory / "result.json").read_text())["test"]
+    assert written["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    np.testing.assert_allclose(written["accuracy"]["values"], [0.5, 0.6], rtol=1e-6)

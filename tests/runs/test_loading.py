@@ -14,7 +14,7 @@ from dl_jax.errors import RunError, UsageError
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import averaged, over_seeds, sharded, supervised
 from dl_jax.learners import local_mesh as make_mesh
-from dl_jax.models import mlp, standardize, with_preprocessing
+from dl_jax.models import mlp, on_images, standardize, with_preprocessing
 from dl_jax.runs import Run, load_run
 from dl_jax.training import fit
 from tests.runs.damage import flip_byte
@@ -135,6 +135,34 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_is_read(tmp_path: Pa
         load_run(folder, replica=0)
 
 
+@pytest.mark.parametrize("harm", ["copied", "linked"])
+def test_a_checkpoint_that_took_the_place_of_another_is_not_read(tmp_path: Path, one, harm: str):
+    folder = tmp_path / "run"
+    shutil.copytree(one[0], folder)
+    newest = max((folder / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    if harm == "copied":
+        shutil.copytree(newest, newest.with_name("99"))
+    else:
+        newest.with_name("99").symlink_to(newest)
+    with pytest.warns(UserWarning, match=f"of step 99 is damaged .*step {newest.name}"):
+        load_run(folder, replica=0)
+
+
+def test_a_network_computes_in_the_type_that_it_was_trained_in(tmp_path: Path):
+    run = Run(tmp_path)
+    run.describe("mlp", ARGUMENTS, statistics=STATISTICS, compute_dtype="bfloat16")
+    model = on_images(mlp(**ARGUMENTS), STATISTICS, "bfloat16")
+    learner = supervised(model, cross_entropy, optax.adam(1e-2))
+    fitted = fit(learner, tiny_data(), tiny_config(), run)
+    (tmp_path / "config.json").write_text(json.dumps({"config": {}}))
+    images = jnp.asarray(tiny_data()["test"].arrays["image"][:])
+    ours, theirs = (
+        m.apply(fitted.best.params, {}, images, train=False)[0]
+        for m in (load_run(tmp_path).model, model)
+    )
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_replica_that_was_never_finite_is_refused(tmp_path: Path):
     def diverging(learner):
         model = with_preprocessing(mlp(**ARGUMENTS), standardize(*STATISTICS))
@@ -149,8 +177,11 @@ def test_a_replica_that_was_never_finite_is_refused(tmp_path: Path):
     ("change", "said"),
     [
         ({"model": "mpl"}, "model is 'mpl', expected one of .*mlp"),
-        ({"arguments": {"widths": jnp.ones(2)}}, "expected plain values as JSON"),
+        ({"arguments": {"widths": jnp.ones(2)}}, "expected plain values by name, as JSON"),
         ({"arguments": {"widths": (8,)}}, "does not take its arguments"),
+        ({"arguments": {**ARGUMENTS, "kernel_init": "he_normal"}}, "does not take its arguments"),
+        ({"statistics": ([0.1], [-1.0])}, "a positive std"),
+        ({"compute_dtype": "int8"}, "expected a floating-point type"),
         ({"files": ["missing.json"]}, "there is no file 'missing.json'"),
         ({"files": ["../config.json"]}, "there is no file '../config.json'"),
     ],

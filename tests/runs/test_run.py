@@ -378,10 +378,17 @@ def test_the_command_that_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_a_part_cannot_be_opened_twice(tmp_path: Path):
-    """The second learner would be, in silence, the first one's checkpoint."""
+def test_a_part_is_one_and_the_same_however_often_it_is_asked_for(tmp_path: Path):
     run = opened(tmp_path)
-    run.part("a")
-    run.part("b")
-    with pytest.raises(UsageError, match="the part 'a' of this run was opened already"):
-        run.part("a")
+    assert run.part("a") is run.part("a")
+    assert run.part("a") is not run.part("b")
+
+
+def test_described_files_do_not_make_a_run_that_began(tmp_path: Path):
+    run = opened(tmp_path)
+    (run.directory / "vocabulary.json").write_text("[]")
+    arguments = {"input_shape": [4], "widths": [2], "num_classes": 2}
+    run.describe("mlp", arguments, files=["vocabulary.json"])
+    assert not run.began
+    run.discard()
+    assert not run.directory.exists()

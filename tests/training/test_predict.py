@@ -114,3 +114,22 @@ def test_to_probabilities_is_the_softmax() -> None:
     logits = np.random.default_rng(0).normal(0, 30, (2, 5, 4)).astype(np.float32)
     expected = scipy_softmax(logits.astype(np.float64), axis=-1)
     np.testing.assert_allclose(to_probabilities(logits), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_outputs_may_be_a_tree_with_any_number_of_axes():
+    def apply(params, state, inputs, *, train, key=None):
+        x = inputs.astype(jnp.bfloat16)
+        return {"pixels": x, "first": (inputs[:, 0, 0, 0], x.mean((1, 2, 3)))}, state
+
+    data = images(7)
+    found = predict(Model(lambda key: ({}, {}), apply), {}, {}, data, batch_size=3)
+    np.testing.assert_array_equal(found["pixels"], data.arrays["image"])
+    assert found["pixels"].dtype == np.float32
+    np.testing.assert_array_equal(found["first"][0], data.arrays["image"][:, 0, 0, 0])
+    assert found["first"][0].dtype == np.uint8
+    assert found["first"][1].shape == (7,)
+
+
+def test_inputs_that_are_not_there_are_named():
+    with pytest.raises(UsageError, match="inputs is 'imag', expected one of image, label.*image"):
+        predict(network(), {}, {}, images(3), inputs="imag")

@@ -43,6 +43,8 @@ def batch_norm(
 
         x, statistics = batch_norm(x, **params["norm1"], **state["norm1"], train=train)
 
+    In training it has reverse-mode derivatives of any order, and no forward mode.
+
     Args:
         x: `[B, F]`, or images `[B, H, W, C]`.
         scale: starts at 1.

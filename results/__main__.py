@@ -75,7 +75,8 @@ def rows(name: str, record: Mapping[str, Any]) -> Iterator[str]:
             f"| {value['mean']:.4f}{spread}{seen} | {len(value['values'])} "
             f"| {record['environment']['processor']} | {time} | {command} |"
         )
-        time = command = source = "as above"
+        time = command = "as above"
+        source = "as above" if record.get("source") else source
 
 
 def with_tables(readme: str, lines: list[str]) -> str:

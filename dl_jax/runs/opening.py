@@ -17,16 +17,10 @@ from dl_jax.manifest import write_atomically
 from dl_jax.processes import from_first
 from dl_jax.runs.command import portable_command, resume_command
 from dl_jax.runs.environment import describe_environment
+from dl_jax.runs.files import cannot_write, check_kind, is_draft
 from dl_jax.runs.lock import LOCK_FILE, lock
 from dl_jax.runs.options import RunOptions
-from dl_jax.runs.run import (
-    CONFIG_FILE,
-    Run,
-    cannot_write,
-    check_kind,
-    is_draft,
-    summary_writer,
-)
+from dl_jax.runs.run import CONFIG_FILE, Run, summary_writer
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 

@@ -1,7 +1,6 @@
 """The directory of a run: its metrics, its checkpoints, its figures and its parts."""
 
 import contextlib
-import errno
 import json
 import re
 import shutil
@@ -13,11 +12,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from dl_jax.errors import RunError, UsageError
+from dl_jax.errors import UsageError
 from dl_jax.manifest import write_atomically
 from dl_jax.processes import from_first
 from dl_jax.runs.command import resume_command
 from dl_jax.runs.description import MODEL_FILE, description
+from dl_jax.runs.files import cannot_write, check_kind, is_draft
 from dl_jax.runs.lock import LOCK_FILE
 from dl_jax.runs.options import MAX_NAME_LENGTH
 from dl_jax.runs.rows import Rows, line, plain_row, read_rows
@@ -248,38 +248,6 @@ class Run:
                 if v is not None:
                     self._events.add_scalar(f"{row['split']}/{name}{suffix}", v, row["step"])
         self._events.flush()
-
-
-def cannot_write(path: Path, error: OSError, command: str) -> RunError:
-    """The sentence about a file of a run that cannot be written."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return RunError(
-        f"{path} cannot be written ({error.strerror or error}): "
-        f"{'free some space' if full else 'see to that'}, then resume with: {command}"
-    )
-
-
-def check_kind(path: Path, is_right: Any) -> None:
-    """Raise unless `path` is of the right kind (`stat.S_ISREG`, `stat.S_ISDIR`), or not there.
-
-    Raises:
-        UsageError: there is a link, a pipe or something else, which a run would write through or
-            wait for.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise UsageError(f"{path} cannot be accessed ({error.strerror})") from error
-    if not is_right(mode):
-        wanted = "folder" if is_right is stat.S_ISDIR else "file"
-        raise UsageError(f"{path} is a link or of another kind, expected a {wanted}: remove it")
-
-
-def is_draft(path: Path) -> bool:
-    """Whether a file was being written when its process died."""
-    return path.name.startswith(".") and path.name.endswith(".draft")
 
 
 def summary_writer() -> Any:

@@ -9,6 +9,7 @@ from dl_jax.configuration import (
     determining,
     differences,
     length_only,
+    place_only,
     plain,
     speed_only,
     stopping_only,
@@ -98,3 +99,14 @@ def test_differences_of_mappings():
     old, new = {"a": {"b": 1}, "nan": float("nan")}, {"a": {"b": 2}, "c": 3, "nan": float("nan")}
     said = [str(change) for change in differences(old, new)]
     assert said == ["a.b (was 1, now 2)", "c (was absent, now 3)"]
+
+
+@dataclass(frozen=True)
+class Placed:
+    dataset: str = "digits"
+    data_dir: str | None = place_only(None)
+
+
+def test_a_place_is_not_recorded_and_may_change():
+    assert plain(Placed(data_dir="/here")) == determining(Placed()) == {"dataset": "digits"}
+    assert changes(plain(Placed(data_dir="/here")), Placed(data_dir="/there")) == []

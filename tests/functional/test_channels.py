@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
 from dl_jax.functional import batch_norm, channels, dense
 from dl_jax.functional.channels import spread_channels, sum_to_channels
@@ -60,6 +59,7 @@ def test_dense_keeps_forward_mode_second_derivatives_and_vmap():
 
 @pytest.mark.parametrize("shape", [(16, 6), (4, 8, 8, 6), (7, 5, 3, 6)])
 def test_batch_norm_has_torchs_gradients_and_second_derivatives(shape):
+    torch = pytest.importorskip("torch")
     x, scale, bias, g = (normal(s, i) for i, s in enumerate((shape, (6,), (6,), shape)))
     x = 3 * x + 5
 

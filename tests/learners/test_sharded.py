@@ -192,7 +192,7 @@ def test_a_batch_that_the_devices_do_not_divide(streams, mesh):
     state = jax.jit(spread.init)(KEY)
     with pytest.raises(UsageError, match="make its size a multiple of 8"):
         spread.train_step(state, make_batch(12, streams=streams))
-    with pytest.raises(UsageError, match="12 examples .* evaluation batch size a multiple of 8"):
+    with pytest.raises(UsageError, match="12 examples .* make its size a multiple of 8"):
         spread.eval_step(state, make_batch(12))
 
 

@@ -58,7 +58,7 @@ COUNT = "import os; print('started', file=open(os.environ['STARTS'], 'a'))"
     [
         (["-m", "experiments.quickstart", "--help"], 2),
         (["-m", "experiments"], 1),
-        (["-c", "import experiments.quickstart"], 1),
+        (["-c", "import experiments"], 1),
         # A debugger starts the script itself.
         (["-m", "runpy", "experiments.quickstart", "--help"], 1),
     ],

@@ -7,20 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 
 from dl_jax.data import Dataset, Windows, load_splits
 from dl_jax.functional import (
     cross_entropy,
     dense,
     embed,
-    empty_cache,
     l2_loss,
     lstm_cell,
-    multi_head_attention,
     relu,
     scan_cell,
-    sinusoidal_positions,
     tanh,
 )
 from dl_jax.learners import (
@@ -33,9 +29,10 @@ from dl_jax.learners import (
     over_seeds,
     supervised,
 )
-from dl_jax.models import Model, Stepper, chain, features, flatten, linear, mlp
+from dl_jax.models import chain, flatten, linear, mlp
 from dl_jax.runs import Run, RunOptions, load_run, open_run
 from dl_jax.training import FitConfig, fit
+from tests.models.conftest import quick_compilation as quick_compilation
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,12 @@ class Config:
 def new_run(folder: Path, config: FitConfig, *, resume: bool = False) -> Run:
     options = RunOptions(out=folder, name="run", resume=resume)
     return open_run("script", Config(config, options), options)
+
+
+def plain_run(folder: Path, *, resumed: bool = False) -> Run:
+    """A directory without a configuration."""
+    folder.mkdir(exist_ok=True)
+    return Run(folder, resumed=resumed)
 
 
 def floats(seed: int, *shape: int) -> np.ndarray:
@@ -90,6 +93,7 @@ def test_an_adversarial_game_of_two_optimizers(tmp_path: Path):
         )  # fmt: skip
         return state, Metrics({"loss": loss}, {"loss": jnp.int32(1)})
 
+    @jax.jit
     def generated(state):
         def distance(params):
             noise = jax.random.normal(jax.random.key(1), (500, 2))
@@ -100,7 +104,7 @@ def test_an_adversarial_game_of_two_optimizers(tmp_path: Path):
     learner = Learner(init, train_step, train_step, lambda s: (s.params["generator"], {}))
     data = {"train": Dataset("line", "train", {"x": 3 + 0.5 * floats(0, 400, 1)})}
     config = FitConfig(steps=600, batch_size=50, log_every=100, evaluate_every=100,
-                       monitor="distance", monitor_mode="min")  # fmt: skip
+                       checkpoint_every=600, monitor="distance", monitor_mode="min")  # fmt: skip
     run = new_run(tmp_path, config)
     fitted = fit(over_seeds(learner, 2), data, config, run, evaluate=generated)
     rows = [row["distance"] for row in fitted.history if row["split"] == "validation"]
@@ -139,12 +143,11 @@ def test_a_hidden_state_is_carried_across_batches_and_resumed_to_the_bit(tmp_pat
     text = {s: Windows("text", s, {"tokens": tokens}, window=6) for s in ("train", "validation")}
     learner = over_seeds(next_token_learner(4), 2)
     config = FitConfig(
-        steps=60, batch_size=4, log_every=7, evaluate_every=20, checkpoint_every=15, monitor="loss"
+        steps=40, batch_size=4, log_every=10, evaluate_every=20, checkpoint_every=10, monitor="loss"
     )
     whole = fit(learner, text, config, new_run(tmp_path / "whole", config))
-    half = replace(config, steps=35)
-    fit(learner, text, half, Run(tmp_path / "half"))
-    resumed = fit(learner, text, config, Run(tmp_path / "half", resumed=True))
+    fit(learner, text, replace(config, steps=30), plain_run(tmp_path / "half"))
+    resumed = fit(learner, text, config, plain_run(tmp_path / "half", resumed=True))
     assert_same_bits(
         (resumed.state.params, resumed.state.carry), (whole.state.params, whole.state.carry)
     )
@@ -159,6 +162,7 @@ def test_a_number_that_is_no_mean_chooses_the_parameters(tmp_path: Path):
     model = chain({"scale": lambda x: x / 255.0, "flatten": flatten, "head": linear(64, 10)})
     learner = over_seeds(supervised(model, cross_entropy, optax.adam(1e-2)), 2)
 
+    @jax.jit
     def worst_class(state):
         """The recall of the class that is recognized worst: a minimum, and no mean."""
         images, labels = (jnp.asarray(data["validation"].arrays[k][:]) for k in ("image", "label"))
@@ -170,7 +174,7 @@ def test_a_number_that_is_no_mean_chooses_the_parameters(tmp_path: Path):
 
         return {"worst_recall": jax.vmap(recall)(state.params)}
 
-    config = FitConfig(steps=40, batch_size=20, evaluate_every=5, monitor="worst_recall",
+    config = FitConfig(steps=40, batch_size=20, evaluate_every=10, monitor="worst_recall",
                        monitor_mode="max")  # fmt: skip
     fitted = fit(learner, data, config, new_run(tmp_path, config), evaluate=worst_class)
     rows = [row["worst_recall"] for row in fitted.history if row["split"] == "validation"]
@@ -179,7 +183,7 @@ def test_a_number_that_is_no_mean_chooses_the_parameters(tmp_path: Path):
 
 def test_a_sweep_equals_its_points_in_turn(tmp_path: Path):
     data = {"train": Dataset("line", "train", {"x": floats(0, 64, 3), "y": floats(1, 64, 1)})}
-    config, rates = FitConfig(epochs=3, batch_size=8), [0.003, 0.03]
+    config, rates = FitConfig(epochs=2, batch_size=8), [0.003, 0.03]
 
     def make_learner(rate):
         model = mlp((3,), (8,), 1, activation=tanh)
@@ -188,18 +192,12 @@ def test_a_sweep_equals_its_points_in_turn(tmp_path: Path):
         )  # fmt: skip
 
     sweep = over_hyperparameters(make_learner, {"rate": rates})
-    together = fit(sweep, data, config, Run(tmp_path / "sweep")).state.params
+    together = fit(sweep, data, config, plain_run(tmp_path / "sweep")).state.params
     for i, rate in enumerate(rates):
-        alone = fit(make_learner(rate), data, config, Run(tmp_path / f"{i}")).state.params
+        alone = fit(make_learner(rate), data, config, plain_run(tmp_path / f"{i}")).state.params
         jax.tree.map(
             lambda a, b, i=i: np.testing.assert_allclose(a[i], b, 1e-4, 1e-5), together, alone
         )
-
-
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path):
-    for name in ("sweep", "0", "1", "half"):
-        (tmp_path / name).mkdir()
 
 
 def test_seeds_start_from_the_parameters_of_another_run(tmp_path: Path):
@@ -210,7 +208,7 @@ def test_seeds_start_from_the_parameters_of_another_run(tmp_path: Path):
         "image": np.float32(part.take(300).arrays["image"]) / 255,
         "label": part.take(300).arrays["label"]}) for name, part in data.items()}  # fmt: skip
     learner = over_seeds(supervised(model, cross_entropy, optax.adam(1e-2)), 2)
-    config = FitConfig(steps=60, batch_size=50, evaluate_every=20)
+    config = FitConfig(steps=40, batch_size=50, evaluate_every=20)
     run = new_run(tmp_path, config)
     run.describe("mlp", arguments)
     first = fit(learner, as_floats, config, run)
@@ -219,7 +217,8 @@ def test_seeds_start_from_the_parameters_of_another_run(tmp_path: Path):
     assert_same_bits(loaded.params, jax.tree.map(lambda leaf: leaf[1], first.best.params))
     frozen = over_seeds(supervised(loaded.model, cross_entropy, optax.sgd(0.0)), 3)
     start = (loaded.params, loaded.model_state)
-    second = fit(frozen, as_floats, config, Run(tmp_path / "half"), start=start)
+    short = replace(config, steps=20)
+    second = fit(frozen, as_floats, short, plain_run(tmp_path / "frozen"), start=start)
     for replica in range(3):
         kept = jax.tree.map(lambda leaf, r=replica: leaf[r], second.best.params)
         assert_same_bits(kept, loaded.params)
@@ -244,120 +243,10 @@ def test_boxes_move_with_their_image(tmp_path: Path):
         {"flatten": flatten, "hidden": linear(64, 32), "relu": relu, "box": linear(32, 4)}
     )
     learner = supervised(model, l2_loss, optax.adam(1e-2), targets="box", metrics={}, augment=flip)
-    config = FitConfig(epochs=60, batch_size=20, log_every=100)
+    config = FitConfig(steps=600, batch_size=20, log_every=200, evaluate_every=200)
     fitted = fit(learner, data, config, new_run(tmp_path, config))
     mirrored = images[:, :, ::-1]
-    found = model.apply(fitted.state.params, {}, jnp.asarray(mirrored), train=False)[0]
+    apply = jax.jit(lambda params, x: model.apply(params, {}, x, train=False)[0])
+    found = apply(fitted.state.params, mirrored)
     expected = np.stack([8 - boxes[:, 2], boxes[:, 1], 8 - boxes[:, 0], boxes[:, 3]], axis=1)
     assert np.abs(found - expected).mean() < 0.35  # had boxes not moved, they would be averages
-
-
-def test_features_of_a_chain_by_name():
-    model = chain({
-        "first": linear(3, 4), "relu": relu, "block": chain({"second": linear(4, 5), "tanh": tanh}),
-        "head": linear(5, 2),
-    })  # fmt: skip
-    params, state = model.init(jax.random.key(0))
-    x = jnp.asarray(floats(0, 6, 3))
-    found, _ = features(model, ["relu", "block/second", "head"]).apply(
-        params, state, x, train=False
-    )
-    hidden = relu(dense(x, **params["first"]))
-    second = dense(hidden, **params["block"]["second"])
-    np.testing.assert_allclose(found["relu"], hidden, rtol=1e-6)
-    np.testing.assert_allclose(found["block/second"], second, rtol=1e-6)
-    np.testing.assert_allclose(found["head"], dense(tanh(second), **params["head"]), rtol=1e-5)
-
-
-VOCABULARY, WIDTH, HEADS = 11, 16, 2
-
-
-def lstm() -> Model:
-    def init(key):
-        keys = jax.random.split(key, 4)
-        return {
-            "embed": jax.random.normal(keys[3], (VOCABULARY, WIDTH)),
-            "cell": {
-                "input": {"kernel": 0.4 * jax.random.normal(keys[0], (WIDTH, 4 * WIDTH))},
-                "hidden": {"kernel": 0.4 * jax.random.normal(keys[1], (WIDTH, 4 * WIDTH))},
-            },
-            "head": {"kernel": jax.random.normal(keys[2], (WIDTH, VOCABULARY))},
-        }, {}
-
-    def start(params, batch_size, max_length, context=None):
-        return jnp.zeros((batch_size, WIDTH)), jnp.zeros((batch_size, WIDTH))
-
-    def step(params, carry, tokens, lengths=None):
-        lengths = jnp.full(len(tokens), tokens.shape[1]) if lengths is None else lengths
-        counts = jnp.arange(tokens.shape[1])[None] < lengths[:, None]
-        x = embed(tokens, params["embed"])
-        carry, _ = scan_cell(lstm_cell, params["cell"], carry, x, mask=counts)
-        return carry, dense(carry[1], **params["head"])
-
-    return Model(init, lambda *_, **__: None, stepper=Stepper(start, step))
-
-
-def transformer() -> Model:
-    def init(key):
-        keys = iter(jax.random.split(key, 8))
-        size = WIDTH // HEADS
-        projections = {n: {"kernel": 0.4 * jax.random.normal(next(keys), (WIDTH, HEADS, size))}
-                       for n in ("query", "key", "value")}  # fmt: skip
-        out = {"out": {"kernel": jax.random.normal(next(keys), (HEADS, size, WIDTH))}}
-        return {
-            "embed": jax.random.normal(next(keys), (VOCABULARY, WIDTH)),
-            "attention": projections | out,
-            "head": {"kernel": jax.random.normal(next(keys), (WIDTH, VOCABULARY))},
-        }, {}
-
-    def start(params, batch_size, max_length, context=None):
-        return empty_cache(batch_size, max_length, HEADS, WIDTH // HEADS), jnp.zeros(
-            batch_size, int
-        )
-
-    def step(params, carry, tokens, lengths=None):
-        cache, position = carry
-        lengths = jnp.full(len(tokens), tokens.shape[1]) if lengths is None else lengths
-        positions = position[:, None] + jnp.arange(tokens.shape[1])[None]
-        codes = sinusoidal_positions(cache.key.shape[1], WIDTH)
-        x = embed(tokens, params["embed"]) + codes.at[positions].get(mode="clip")
-        y, cache = multi_head_attention(x, **params["attention"], positions=positions, cache=cache)
-        last = jnp.take_along_axis(x + y, (lengths - 1)[:, None, None], axis=1)[:, 0]
-        return (cache, position + lengths), dense(last, **params["head"])
-
-    return Model(init, lambda *_, **__: None, stepper=Stepper(start, step))
-
-
-def greedy(model: Model, params, prompts: list[list[int]], count: int) -> np.ndarray:
-    """The most likely continuations of a batch of prompts, which knows nothing but the stepper."""
-    lengths = np.array([len(prompt) for prompt in prompts])
-    padded = np.array([prompt + [0] * (lengths.max() - len(prompt)) for prompt in prompts])
-    stepper = model.stepper
-    assert stepper is not None
-
-    @jax.jit
-    def generate(params, tokens, lengths):
-        carry = stepper.start(params, len(tokens), int(lengths_max) + count)
-        carry, logits = stepper.step(params, carry, tokens, lengths)
-
-        def step(state, _):
-            carry, token = state
-            carry, logits = stepper.step(params, carry, token[:, None])
-            return (carry, logits.argmax(-1)), token
-
-        return jax.lax.scan(step, (carry, logits.argmax(-1)), length=count)[1].T
-
-    lengths_max = lengths.max()
-    return np.asarray(generate(params, padded, lengths))
-
-
-@pytest.mark.parametrize("make_model", [lstm, transformer])
-def test_one_stepper_generates_and_prompts_of_a_batch_do_not_disturb_each_other(make_model):
-    model = make_model()
-    params, _ = model.init(jax.random.key(7))
-    prompts = [[1, 2, 3, 4, 5, 6], [7], [8, 9, 10]]
-    together = greedy(model, params, prompts, 8)
-    assert together.shape == (3, 8)
-    for prompt, expected in zip(prompts, together, strict=True):
-        np.testing.assert_array_equal(greedy(model, params, [prompt], 8)[0], expected)
-    assert len(np.unique(together)) > 2

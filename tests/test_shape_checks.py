@@ -17,7 +17,11 @@ from tests.functional.refused_shapes import CALLS
 def test_shapes_are_checked_without_pytest_unless_turned_off(setting, refused):
     done = subprocess.run(
         [sys.executable, "-m", "tests.functional.refused_shapes"],
-        env={**os.environ, "DL_JAX_SHAPE_CHECKS": setting},
+        env={
+            **os.environ,
+            "DL_JAX_SHAPE_CHECKS": setting,
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compilation is what costs
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -1,5 +1,7 @@
 """Every operation: its function is the library's, its derivative is JAX's, in float64 to 1e-10."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,6 +147,10 @@ def in_double(tree):
     return jax.tree.map(lambda leaf: leaf.astype(cast.get(leaf.dtype, leaf.dtype)), tree)
 
 
+def is_differentiated(operand):
+    return all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(operand))
+
+
 def cotangent_like(tree):
     return jax.tree.map(
         lambda leaf: jnp.cos(jnp.arange(leaf.size, dtype=leaf.dtype)).reshape(leaf.shape), tree
@@ -159,43 +165,32 @@ def close(actual, expected):
 
 
 @each
-def test_its_function_is_that_of_the_library(op: Op, reference, operands):
+def test_function_and_derivative_are_those_of_the_library_and_jax(op: Op, reference, operands):
+    """By its own backward pass, called alone and by JAX, all compiled as one program."""
     operands = in_double(operands)
-    close(op.forward(*operands)[0], reference(*operands))
+    real = [i for i, leaf in enumerate(operands) if is_differentiated(leaf)]
 
+    def of_real(function, *chosen):
+        everything = dict(enumerate(operands)) | dict(zip(real, chosen, strict=True))
+        return function(*everything.values())
 
-@each
-def test_its_derivative_is_that_of_jax(op: Op, reference, operands):
-    operands = in_double(operands)
-    y, residuals = op.forward(*operands)
-    g = cotangent_like(y)
-    actual = op.backward(residuals, g)
-    assert len(actual) == len(operands)
-    real = [i for i, c in enumerate(actual) if c is not None]
+    @jax.jit
+    def everything(operands):
+        y, residuals = op.forward(*operands)
+        g = cotangent_like(y)
+        chosen = [operands[i] for i in real]
+        results = [(y, op.backward(residuals, g))]
+        for function in (differentiable(op), reference):
+            y, pull = jax.vjp(partial(of_real, function), *chosen)
+            results.append((y, pull(g)))
+        return results
 
-    def function(*chosen):
-        everything = list(operands)
-        for i, operand in zip(real, chosen, strict=True):
-            everything[i] = operand
-        return reference(*everything)
-
-    _, pull = jax.vjp(function, *(operands[i] for i in real))
-    close([actual[i] for i in real], list(pull(g)))
-
-
-@each
-def test_jax_differentiates_it_by_its_own_backward_pass(op: Op, reference, operands):
-    """JAX differentiates the function with the operation's own backward pass, also compiled."""
-    operands = in_double(operands)
-    function = differentiable(op)
-    y, pull = jax.vjp(function, *operands)
-    g = cotangent_like(y)
-    expected = op.backward(op.forward(*operands)[1], g)
-    actual = jax.jit(lambda operands, g: jax.vjp(function, *operands)[1](g))(operands, g)
-    for a, b, e in zip(pull(g), actual, expected, strict=True):
-        if e is not None:
-            close(a, e)
-            close(b, e)
+    (y, gradients), through_jax, expected = everything(operands)
+    assert len(gradients) == len(operands)
+    ours = y, [gradients[i] for i in real if gradients[i] is not None]
+    known = [n for n, i in enumerate(real) if gradients[i] is not None]
+    for actual in (ours, (through_jax[0], [through_jax[1][n] for n in known])):
+        close(actual, (expected[0], [expected[1][n] for n in known]))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.4])

@@ -27,6 +27,7 @@ from experiments.vision import mnist_cnn, mnist_mlp
 from tests.experiments.test_scripts import TRAINED, start
 
 
+@pytest.mark.usefixtures("without_rendering")
 def test_quantile_labels_reads_tables_from_files(tmp_path: Path, monkeypatch, capsys):
     """California housing, a CSV file, and messages when either is missing."""
     random, lines = np.random.default_rng(0), ["longitude,ocean_proximity,median_house_value"]
@@ -55,6 +56,7 @@ def test_quantile_labels_reads_tables_from_files(tmp_path: Path, monkeypatch, ca
         assert not (tmp_path / "failed").exists()
 
 
+@pytest.mark.usefixtures("without_rendering")
 @pytest.mark.parametrize("dataset", get_args(get_type_hints(ToyData)["dataset"]))
 def test_toy_classification_reaches_99_percent_with_its_defaults(tmp_path: Path, dataset: str):
     options = RunOptions(out=tmp_path, name="run")

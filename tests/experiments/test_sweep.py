@@ -7,7 +7,6 @@ import optax
 import pytest
 
 from dl_jax.data import load_splits
-from dl_jax.learners import product
 from dl_jax.runs import RunOptions, open_run
 from dl_jax.training import FitConfig
 from experiments.basics.optimizers_and_initializers import (
@@ -59,7 +58,8 @@ def test_a_sweep_trains_the_same_networks_as_its_points_in_turn(tmp_path):
     config = Config(depths=(1, 2), width=8, fit=fit, run=RunOptions(out=tmp_path))
     data = load_splits("digits")
     make_learner = learner_maker(config, data["train"])
-    grid = product({"depth": (1, 2), "optimizer": (0, 5), "initializer": (4,)})
+    points = {"depth": (1, 2), "optimizer": (0, 5), "initializer": (4, 4)}
+    grid = {name: np.array(values) for name, values in points.items()}
     both = [
         train(make_learner, grid, data, fit, open_run(train.__name__, config, config.run))[0]
         for train in (train_sweep, train_in_turn)

@@ -1,4 +1,4 @@
-"""XLA's own convolution, which the tests of `conv2d` compare with."""
+"""XLA's own convolution, with JAX's rules for derivatives and `vmap`."""
 
 import jax
 import jax.numpy as jnp
@@ -39,15 +39,3 @@ def close(actual, expected, tolerance=2e-5):
         np.testing.assert_allclose(
             np.asarray(a, np.float32), np.asarray(e, np.float32), rtol=0, atol=tolerance * scale
         )
-
-
-def value_and_gradients(function, x, kernel, bias, options):
-    """The output and the three gradients along a fixed, uneven cotangent."""
-
-    @jax.jit
-    def both(x, kernel, bias):
-        y, pull = jax.vjp(lambda *a: function(*a, **options), x, kernel, bias)
-        cotangent = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
-        return y, pull(cotangent.astype(y.dtype))
-
-    return both(x, kernel, bias)

@@ -8,11 +8,21 @@ from dl_jax.functional import conv2d
 from tests.functional.convolution_reference import close, native, normal
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"dilation": 2}])
+@pytest.mark.parametrize(
+    ("channels", "options"),
+    [
+        (3, {"stride": 2, "padding": 1}),  # the path of patches
+        (1, {"dilation": 2}),
+        (4, {"stride": (1, 2), "dilation": (2, 1)}),
+        (4, {"groups": 2}),
+    ],
+)
 def test_second_derivatives(channels, options):
     """Of all four pairs of operands: the gradient of the gradient along a direction."""
-    x, kernel = normal(0, 2, 6, 5, channels), normal(1, 3, 3, channels, 4)
+    x, kernel = (
+        normal(0, 2, 6, 5, channels),
+        normal(1, 3, 3, channels // options.get("groups", 1), 4),
+    )
     directions = normal(2, *x.shape), normal(3, *kernel.shape)
 
     def along(function):
@@ -22,21 +32,6 @@ def test_second_derivatives(channels, options):
         def slope(x, kernel):
             gradients = jax.grad(scalar, (0, 1))(x, kernel)
             return sum(jnp.vdot(g, d) for g, d in zip(gradients, directions, strict=True))
-
-        return jax.jit(jax.grad(slope, (0, 1)))(x, kernel)
-
-    close(along(conv2d), along(native), 5e-5)
-
-
-def test_second_derivatives_in_groups():
-    x, kernel = normal(0, 2, 5, 5, 4), normal(1, 3, 3, 2, 6)
-
-    def along(function):
-        def scalar(x, kernel):
-            return jnp.sum(jnp.tanh(function(x, kernel, groups=2)) ** 2)
-
-        def slope(x, kernel):
-            return jnp.sum(jax.grad(scalar)(x, kernel) ** 2)
 
         return jax.jit(jax.grad(slope, (0, 1)))(x, kernel)
 
@@ -58,11 +53,10 @@ def test_third_derivative():
     close(third(conv2d), third(native), 1e-4)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_gradient_of_a_gradient_penalty(channels):
+def test_gradient_of_a_gradient_penalty():
     """As a WGAN-GP critic takes it: Gulrajani et al. (2017), equation 3."""
-    x = normal(0, 3, 8, 8, channels)
-    kernels = normal(1, 4, 4, channels, 4), normal(2, 4, 4, 4, 1)
+    x = normal(0, 3, 8, 8, 3)
+    kernels = normal(1, 4, 4, 3, 4), normal(2, 4, 4, 4, 1)
 
     def penalty(function):
         def critic(kernels, x):

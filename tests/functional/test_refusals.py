@@ -54,7 +54,7 @@ def test_numbers_out_of_range_are_refused(call, wrong, right, number):
     for value in wrong:
         with pytest.raises(UsageError, match="expected"):
             call(number(value))
-    call(number(right))
+    jax.eval_shape(lambda: call(number(right)))
 
 
 def test_a_concrete_number_is_checked_while_tracing_and_a_tracer_is_not():
@@ -104,45 +104,24 @@ def test_sizes_are_refused_in_words_without_type_checks_too(call, said, monkeypa
         call()
 
 
-NUMPY = {  # each with arrays and numbers of NumPy alone, of the types that it makes by default
-    "relu": lambda: f.relu(ROWS),
-    "gelu": lambda: f.gelu(ROWS),
-    "silu": lambda: f.silu(ROWS),
-    "softplus": lambda: f.softplus(ROWS),
-    "leaky_relu": lambda: f.leaky_relu(ROWS),
-    "softmax": lambda: f.softmax(ROWS),
-    "dense": lambda: f.dense(ROWS, np.eye(2), np.ones(2)),
-    "split_linear": lambda: f.split_linear(ROWS, np.ones((1, 3)), np.ones(3)),
+NUMPY = {  # numbers of NumPy, and arrays of the types that it makes by default
     "conv2d": lambda: f.conv2d(
-        IMAGE, np.ones((3, 3, 2, 2)), np.ones(2), stride=np.int64(2), groups=np.int64(1)
+        IMAGE, np.ones((3, 3, 2, 2)), stride=np.int64(2), dilation=np.int8(1), groups=np.int64(1)
     ),
-    "conv2d_transpose": lambda: f.conv2d_transpose(IMAGE, np.ones((3, 3, 2, 2)), padding=(1, 1)),
+    "conv2d_transpose": lambda: f.conv2d_transpose(
+        IMAGE, np.ones((3, 3, 2, 2)), padding=(np.int64(1), 1)
+    ),
     "max_pool": lambda: f.max_pool(IMAGE, np.int64(2)),
-    "avg_pool": lambda: f.avg_pool(IMAGE),
-    "global_avg_pool": lambda: f.global_avg_pool(IMAGE),
     "batch_norm": lambda: f.batch_norm(
         IMAGE, np.ones(2), np.ones(2), np.ones(2), np.ones(2), train=True, momentum=np.float32(0.5)
     )[0],
     "layer_norm": lambda: f.layer_norm(ROWS, np.ones(2), np.ones(2), epsilon=np.float64(1e-6)),
-    "group_norm": lambda: f.group_norm(IMAGE, np.ones(2), np.ones(2), groups=1),
-    "rms_norm": lambda: f.rms_norm(ROWS, np.ones(2)),
     "dropout": lambda: f.dropout(ROWS, np.float32(0.5), key=KEY),
     "drop_norm": lambda: f.drop_norm(
         ROWS, np.ones(2), np.ones(2), rate=np.float32(0.5), train=True, key=KEY
     ),
-    "embed": lambda: f.embed(LABELS, ROWS),
-    "cross_entropy": lambda: f.cross_entropy(ROWS, LABELS, mask=LABELS > 0),
-    "distributions": lambda: f.cross_entropy(ROWS, np.ones((4, 2)) / 2),
-    "binary_cross_entropy": lambda: f.binary_cross_entropy(ROWS[:, 0], LABELS),
-    "l2_loss": lambda: f.l2_loss(ROWS, ROWS),
     "huber_loss": lambda: f.huber_loss(ROWS, ROWS, delta=np.float32(1)),
     "correct": lambda: f.correct(ROWS, LABELS),
-    "binary_correct": lambda: f.binary_correct(ROWS[:, 0], LABELS),
-    "attention": lambda: f.dot_product_attention(
-        IMAGE, IMAGE, IMAGE, mask=np.ones((1, 1, 4, 4), bool)
-    ),
-    "rotary_positions": lambda: f.rotary_positions(IMAGE, np.arange(4)),
-    "positions of each row": lambda: f.rotary_positions(IMAGE, np.tile(np.arange(4), (2, 1))),
     "cached attention": lambda: f.multi_head_attention(
         IMAGE[0],
         **{name: {"kernel": np.ones((2, 1, 2))} for name in ("query", "key", "value")},
@@ -151,36 +130,15 @@ NUMPY = {  # each with arrays and numbers of NumPy alone, of the types that it m
         cache=f.KeyValueCache(np.zeros((4, 6, 1, 2)), np.zeros((4, 6, 1, 2))),
     )[0],
     "empty_cache": lambda: f.empty_cache(*np.array([1, 2, 3, 4])).key,
-    "lstm_cell": lambda: f.lstm_cell(
-        {"input": {"kernel": np.ones((2, 8))}, "hidden": {"kernel": np.ones((2, 8))}},
-        (ROWS, ROWS),
-        ROWS,
-    )[1],
-    "scan_cell": lambda: f.scan_cell(
-        f.rnn_cell,
-        {"input": {"kernel": np.eye(2)}, "hidden": {"kernel": np.eye(2)}},
-        IMAGE[0, 0],
-        IMAGE[0],
-        mask=np.ones((4, 4)),
-    )[1],
     "padding_mask": lambda: f.padding_mask(np.arange(3), np.int64(3)),
     "causal_mask": lambda: f.causal_mask(np.int64(3)),
-    "random_horizontal_flip": lambda: f.random_horizontal_flip(IMAGE, key=KEY),
     "random_crop": lambda: f.random_crop(IMAGE, np.int64(1), key=KEY),
     "multinomial": lambda: f.multinomial(KEY, np.ones(3), np.int64(2), replacement=False),
-    "expand_as": lambda: f.expand_as(np.ones(2), ROWS),
 }
 
 
 @pytest.mark.parametrize("call", NUMPY.values(), ids=list(NUMPY))
-def test_arguments_of_numpy_are_accepted(call):
-    with jax.numpy_rank_promotion("allow"):
-        result = call()
+def test_numbers_of_numpy_are_accepted(call):
+    result = call()
     assert isinstance(result, jax.Array)
     assert jnp.isfinite(result).all()
-
-
-@pytest.mark.parametrize("dtype", [bool, np.int8, int, np.float32])
-def test_a_mask_is_of_any_type(dtype):
-    losses = f.cross_entropy(ones((3, 2)), np.zeros(3, int), mask=np.array([1, 0, 1], dtype))
-    np.testing.assert_array_equal(losses != 0, [True, False, True])

@@ -57,3 +57,8 @@ def test_impossible_numbers_of_samples_are_refused():
         multinomial(jax.random.key(0), jnp.ones(4), 5, replacement=False)
     with pytest.raises(ValueError, match="num_samples is 0"):
         multinomial(jax.random.key(0), jnp.ones(4), 0, replacement=True)
+
+
+def test_no_distributions_have_no_draws():
+    draws = multinomial(jax.random.key(0), jnp.ones((0, 3)), 2, replacement=False)
+    assert draws.shape == (0, 2)

@@ -1,4 +1,6 @@
-"""A small classification problem that the tests of learners share."""
+"""A small classification problem that the tests of learners share, and its compiled learners."""
+
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,12 @@ from dl_jax.learners import supervised
 from dl_jax.models import cnn, mlp
 
 SHAPE, CLASSES = (4, 4, 1), 3
+KEY = jax.random.key(3)
+ADAM, SGD = optax.adam(1e-2), optax.sgd(0.5)
+
+make_mlp = partial(mlp, SHAPE, (8,), CLASSES)
+make_cnn = partial(cnn, SHAPE, [(4,), (8,)], CLASSES)
+make_dropping_mlp = partial(make_mlp, dropout_rate=0.5)
 
 
 def make_batch(size=8, seed=0, *, streams=(), mask=None):
@@ -21,26 +29,35 @@ def make_batch(size=8, seed=0, *, streams=(), mask=None):
     return batch if mask is None else {**batch, "mask": jnp.asarray(mask)}
 
 
-def make_mlp(**options):
-    return mlp(SHAPE, (8,), CLASSES, **options)
+@cache
+def make_learner(make_model=make_mlp, optimizer=ADAM, **options):
+    """One learner for the same arguments, so that its steps are compiled once."""
+    return supervised(make_model(), cross_entropy, optimizer, **options)
 
 
-def make_cnn(**options):
-    return cnn(SHAPE, [(4,), (8,)], CLASSES, **options)
+compiled = cache(jax.jit)
 
 
-def make_learner(model=None, optimizer=None, **options):
-    model = make_mlp() if model is None else model
-    optimizer = optax.adam(1e-2) if optimizer is None else optimizer
-    return supervised(model, cross_entropy, optimizer, **options)
+@cache
+def started(learner):
+    """The state in which training begins."""
+    return jax.jit(learner.init)(KEY)
 
 
 def train(learner, state, batches):
     """The state and the last metrics after one compiled step for each batch."""
-    step = jax.jit(learner.train_step)
+    step = compiled(learner.train_step)
     for batch in batches:
         state, metrics = step(state, batch)
     return state, metrics
+
+
+def one_step(learner, batch):
+    return train(learner, started(learner), [batch])
+
+
+def evaluate(learner, state, batch):
+    return compiled(learner.eval_step)(state, batch)
 
 
 def replica_of(tree, *index):

@@ -1,6 +1,7 @@
 """Descent on an objective: tokens of equal weight, a carry, a start, a gradient of one's own."""
 
 from dataclasses import replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +22,19 @@ from dl_jax.learners import (
     sharded,
 )
 from dl_jax.learners import local_mesh as make_mesh
-from tests.learners.problem import close, make_batch, make_learner, replica_of, train
+from tests.learners.problem import (
+    KEY,
+    close,
+    compiled,
+    evaluate,
+    make_batch,
+    make_learner,
+    one_step,
+    replica_of,
+    started,
+    train,
+)
 
-KEY = jax.random.key(3)
 BATCH, TIME = 8, 4
 
 
@@ -50,26 +61,25 @@ def make_recurrent(rate=0.05, **options):
     return from_objective(init, recurrent, optax.adam(rate), carry=jnp.zeros(BATCH), **options)
 
 
+recurrent_learner = cache(make_recurrent)  # compiled once
+
+
 def sequences(seed=0, streams=(), size=BATCH):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(*streams, size, TIME, 3)), rng.normal(size=(*streams, size, TIME))
     return {"x": jnp.asarray(x, jnp.float32), "y": jnp.asarray(y, jnp.float32)}
 
 
-def started(learner, *start):
-    return jax.jit(learner.init)(KEY, *start)
-
-
 def test_every_token_weighs_the_same():
-    state, batch = started(make_recurrent()), sequences()
-    _, metrics = train(make_recurrent(), state, [batch])
+    batch = sequences()
+    _, metrics = one_step(recurrent_learner(), batch)
     counted = np.asarray(batch["y"]) > -1
     assert 0 < counted.sum() < counted.size
     assert metrics.counts["loss"] == counted.sum()
 
 
 def test_the_carry_passes_from_batch_to_batch_and_no_gradient_does():
-    learner, first, second = make_recurrent(), sequences(0), sequences(1)
+    learner, first, second = recurrent_learner(), sequences(0), sequences(1)
     state, _ = train(learner, started(learner), [first])
     assert np.abs(state.carry).max() > 0
 
@@ -77,29 +87,30 @@ def test_the_carry_passes_from_batch_to_batch_and_no_gradient_does():
         metrics = recurrent(params, {}, state.carry, second, train=True, key=KEY).metrics
         return metrics.sums["loss"] / metrics.counts["loss"]
 
-    gradient = jax.grad(loss)(state.params)
+    gradient = jax.jit(jax.grad(loss))(state.params)
     updates, _ = optax.adam(0.05).update(gradient, state.opt_state, state.params)
     after, _ = train(learner, state, [second])
     close(after.params, optax.apply_updates(state.params, updates))
 
 
 def test_evaluation_starts_from_a_carry_of_zeros_of_its_own_size():
-    learner = make_recurrent()
+    learner = recurrent_learner()
     state, _ = train(learner, started(learner), [sequences()])
     fresh = replace(state, carry=jnp.zeros(BATCH))
     batch = sequences(2, size=5)
-    close(learner.eval_step(state, batch), learner.eval_step(fresh, batch))
+    close(evaluate(learner, state, batch), evaluate(learner, fresh, batch))
 
 
 @pytest.mark.parametrize("microbatches", [2, 4])
 def test_microbatches_of_unequal_counts_are_the_whole_batch(microbatches):
-    whole, parts = make_recurrent(), make_recurrent(microbatches=microbatches)
+    whole, parts = recurrent_learner(), recurrent_learner(microbatches=microbatches)
     batches = [sequences(0), sequences(1)]
     close(train(parts, started(parts), batches), train(whole, started(whole), batches))
 
 
+@cache
 def compositions():
-    seeds = over_seeds(make_recurrent(), 3)
+    seeds = over_seeds(recurrent_learner(), 3)
     sweep = over_hyperparameters(make_recurrent, {"rate": [0.01, 0.05]})
     return {
         "seeds": (seeds, (3,)),
@@ -118,21 +129,21 @@ def test_a_carry_composes_with_every_transformation(name):
     state, _ = train(learner, started(learner), batches)
     index = (0,) * len(state.replicas)
     key = jax.random.fold_in(KEY, 0) if streams else KEY
-    single = make_recurrent(0.01 if "sweep" in name else 0.05)
+    single = recurrent_learner(0.01 if "sweep" in name else 0.05)
     own = [replica_of(batch, *(0,) * len(streams)) for batch in batches]
-    expected, _ = train(single, jax.jit(single.init)(key), own)
+    expected, _ = train(single, compiled(single.init)(key), own)
     close(replica_of((state.params, state.carry), *index), (expected.params, expected.carry))
 
 
 def test_the_carry_is_split_with_the_batch():
-    learner = sharded(over_seeds(make_recurrent(), 3), make_mesh())
+    learner, _ = compositions()["sharded seeds"]
     assert started(learner).carry.sharding.shard_shape((3, BATCH)) == (3, 1)
 
 
 def test_a_start_takes_the_place_of_the_initial_parameters():
     start = {"w": jnp.arange(3.0), "decay": jnp.float32(0.1)}, {}
-    learner = over_seeds(make_recurrent(), 2)
-    state = started(learner, start)
+    learner = over_seeds(recurrent_learner(), 2)
+    state = compiled(learner.init)(KEY, start)
     close(replica_of(state.params, 0), start[0])
     close(replica_of(state.params, 1), start[0])
     fresh = started(learner)
@@ -157,7 +168,7 @@ def test_a_start_takes_the_place_of_the_initial_parameters():
 )
 def test_a_start_that_does_not_fit_is_refused(params, said):
     with pytest.raises(UsageError, match=said):
-        started(make_recurrent(), (params, {}))
+        jax.eval_shape(recurrent_learner().init, KEY, (params, {}))
 
 
 @pytest.mark.parametrize(
@@ -171,11 +182,13 @@ def test_a_start_that_is_no_pair_of_dicts_of_arrays_is_refused(start):
 
 def test_a_carry_for_another_batch_is_refused():
     with pytest.raises(UsageError, match="the training batch 4 examples, expected as many first"):
-        train(make_recurrent(), started(make_recurrent()), [sequences(size=4)])
+        jax.eval_shape(
+            recurrent_learner().train_step, started(recurrent_learner()), sequences(size=4)
+        )
 
 
 def test_a_start_is_an_argument_and_no_constant():
-    learner = make_recurrent()
+    learner = recurrent_learner()
     start = {"w": jnp.arange(3.0) + 0.123, "decay": jnp.float32(0.1)}, {}
     assert "0.123" not in jax.jit(learner.init).lower(KEY, start).as_text()
 
@@ -221,7 +234,7 @@ def test_an_objective_that_cannot_be_descended_is_refused(outcome, said):
 
     learner = from_objective(init, objective, optax.sgd(0.1))
     with pytest.raises(UsageError, match=said):
-        train(learner, started(learner), [sequences()])
+        jax.eval_shape(learner.train_step, jax.eval_shape(learner.init, KEY), sequences())
 
 
 @pytest.mark.parametrize("composed", ["alone", "over seeds", "of seeds"])
@@ -234,31 +247,41 @@ def test_the_average_is_evaluated_and_what_descends_is_not_disturbed(composed):
     }[composed]()
     base = plain if composed == "alone" else over_seeds(plain, 2)
     streams = () if composed == "alone" else (2,)
-    state, reference = started(learner), jax.jit(base.init)(KEY)
-    average = reference.params
+    state, reference = started(learner), started(base)
+    average = jax.device_get(reference.params)
     for i in range(4):
         batch = make_batch(seed=i, streams=streams)
         state, _ = train(learner, state, [batch])
         reference, _ = train(base, reference, [batch])
         d = min(decay, (1 + i) / (10 + i))
-        average = jax.tree.map(lambda a, p, d=d: d * a + (1 - d) * p, average, reference.params)
+        average = jax.tree.map(
+            lambda a, p, d=d: np.float32(d * a + (1 - d) * np.asarray(p)), average, reference.params
+        )
     close(state.params, average)
     close(state.opt_state.params, reference.params)
-    evaluated = base.eval_step(replace(reference, params=average), make_batch(seed=9))
-    close(learner.eval_step(state, make_batch(seed=9)), evaluated)
+    evaluated = evaluate(base, replace(reference, params=average), make_batch(seed=9))
+    close(evaluate(learner, state, make_batch(seed=9)), evaluated)
     close(learner.weights(state)[0], average)
 
 
 def test_the_decay_of_an_average_can_be_swept():
-    sweep = over_hyperparameters(
-        lambda decay: averaged(make_learner(), decay), {"decay": [0.0, 0.2]}
-    )
+    learner = make_learner()
+    sweep = over_hyperparameters(lambda decay: averaged(learner, decay), {"decay": [0.0, 0.2]})
     batches = [make_batch(seed=i) for i in range(5)]
     state, _ = train(sweep, started(sweep), batches)
+    visited = [started(learner)]
+    for batch in batches:
+        visited.append(train(learner, visited[-1], [batch])[0])
     for i, decay in enumerate((0.0, 0.2)):
-        single = averaged(make_learner(), decay)
-        expected, _ = train(single, started(single), batches)
-        close(replica_of(state.params, i), expected.params)
+        average = visited[0].params
+        for step, after in enumerate(visited[1:]):
+            d = min(decay, (1 + step) / (10 + step))
+            average = jax.tree.map(
+                lambda a, p, d=d: np.float32(d * np.asarray(a) + (1 - d) * np.asarray(p)),
+                average,
+                after.params,
+            )
+        close(replica_of(state.params, i), average)
 
 
 def test_a_decay_out_of_range_is_refused():

@@ -1,64 +1,23 @@
-"""Each architecture: its parameters, its output against Flax's layers, and what it rejects."""
+"""Each architecture: its parameters, where it drops, and what it rejects."""
 
 import re
+from functools import partial
 from math import prod
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen
 
 from dl_jax.errors import UsageError
 from dl_jax.models import cnn, features, mlp
 from dl_jax.paths import path_names
-from tests.models.randomized import randomized
 
 
 def shapes(model):
     params, _ = jax.eval_shape(model.init, jax.random.key(0))
     names = path_names(params)
     return dict(zip(names, [leaf.shape for leaf in jax.tree.leaves(params)], strict=True))
-
-
-class LinenMLP(linen.Module):
-    @linen.compact
-    def __call__(self, x):
-        x = x.reshape(x.shape[0], -1)
-        x = linen.tanh(linen.Dense(7, name="dense1")(x))
-        x = linen.tanh(linen.Dense(6, name="dense2")(x))
-        return linen.Dense(3, name="head")(x)
-
-
-class LinenCNN(linen.Module):
-    @linen.compact
-    def __call__(self, x):
-        x = linen.relu(linen.Conv(3, (3, 3), name="conv1_1")(x))
-        x = linen.relu(linen.Conv(4, (3, 3), name="conv1_2")(x))
-        x = linen.max_pool(x, (2, 2), (2, 2))
-        x = linen.relu(linen.Conv(5, (3, 3), name="conv2_1")(x))
-        x = linen.max_pool(x, (2, 2), (2, 2))
-        x = linen.relu(linen.Dense(6, name="dense1")(x.reshape(x.shape[0], -1)))
-        return linen.Dense(3, name="head")(x)
-
-
-@pytest.mark.parametrize(
-    ("model", "reference", "shape"),
-    [
-        (mlp((4, 5, 1), (7, 6), 3, activation=jnp.tanh), LinenMLP(), (4, 5, 1)),
-        (cnn((9, 6, 2), [(3, 4), (5,)], 3, widths=(6,)), LinenCNN(), (9, 6, 2)),
-    ],
-    ids=["mlp", "cnn"],
-)
-def test_takes_the_parameters_of_flax_layers_of_the_same_names(model, reference, shape):
-    x = jax.random.normal(jax.random.key(1), (2, *shape))
-    variables = jax.jit(reference.init)(jax.random.key(0), x)
-    ours = jax.eval_shape(model.init, jax.random.key(0))[0]
-    assert jax.tree.structure(ours) == jax.tree.structure(variables["params"])
-    params = randomized(variables["params"])
-    expected = jax.jit(reference.apply)({"params": params}, x)
-    logits = jax.jit(lambda params: model.apply(params, {}, x, train=False)[0])(params)
-    np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
 def test_sizes_of_the_multi_layer_perceptron():
@@ -91,14 +50,13 @@ def test_dropout_acts_after_each_pool_and_each_hidden_layer():
     model = cnn((8, 8, 1), [(4,), (4,)], 3, widths=(30, 30), dropout_rate=0.5, activation=jnp.cos)
     before = ["pool1", "pool2", "activation1", "activation2"]
     after = ["pool_drop1", "pool_drop2", "drop1", "drop2"]
-    params, _ = model.init(jax.random.key(0))
-    found, _ = features(model, [*before, *after]).apply(
-        params, {}, jnp.ones((2, 8, 8, 1)), train=True, key=jax.random.key(1)
-    )
+    run = jax.jit(partial(features(model, [*before, *after]).apply, train=True))
+    params, _ = jax.jit(model.init)(jax.random.key(0))
+    found, _ = run(params, {}, jnp.ones((2, 8, 8, 1)), key=jax.random.key(1))
     for kept, dropped in zip(before, after, strict=True):
         x, y = found[kept], found[dropped]
-        np.testing.assert_allclose((y == 0).mean(), 0.5, atol=0.3)
-        np.testing.assert_allclose(y, jnp.where(y == 0, 0, 2 * x), rtol=1e-6)
+        np.testing.assert_allclose((np.asarray(y) == 0).mean(), 0.5, atol=0.3)
+        np.testing.assert_allclose(y, np.where(np.asarray(y) == 0, 0, 2 * x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("side", [4, 5, 6, 7])

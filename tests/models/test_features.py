@@ -1,7 +1,7 @@
 """What layers compute, by name: through chains, residual blocks and transformations."""
 
 import re
-from functools import partial
+from functools import cache, partial
 from zlib import crc32
 
 import chex
@@ -53,7 +53,7 @@ def network():
     )
 
 
-PARAMS, STATE = randomized(jax.eval_shape(network().init, KEY))
+WEIGHTS = PARAMS, STATE = randomized(jax.eval_shape(network().init, KEY))
 NAMES = [
     "head", "conv1", "block", "block/conv", "block/norm", "block/drop", "block/shortcut",
     "block/shortcut/conv", "block/shortcut/relu", "inner", "inner/deep", "inner/deep/relu1",
@@ -61,8 +61,13 @@ NAMES = [
 ]  # fmt: skip
 
 
+@cache
 def by_hand(train):
-    """Every value between two layers."""
+    """Every value between two layers, compiled once."""
+    return jax.jit(partial(values_by_hand, train))()
+
+
+def values_by_hand(train):
     block, shortcut = PARAMS["block"], PARAMS["block"]["shortcut"]
     values = {"conv1": conv2d(IMAGES, **PARAMS["conv1"])}
     values["block/conv"] = conv2d(values["conv1"], **block["conv"])
@@ -84,16 +89,26 @@ def by_hand(train):
     return values
 
 
+def run(model, names, inputs, train=True):
+    """Features and state, beside what the model itself gives; all in one program."""
+
+    # Every intermediate value is rounded to its type, as when each operation runs by itself.
+    @partial(jax.jit, compiler_options={"xla_allow_excess_precision": False})
+    def program(weights, inputs):
+        mode = {"train": train, "key": KEY}
+        return features(model, names).apply(*weights, inputs, **mode), model.apply(
+            *weights, inputs, **mode
+        )
+
+    return program(WEIGHTS, inputs)
+
+
 @pytest.mark.parametrize("train", [False, True])
 def test_are_the_values_between_the_layers(train):
-    run = jax.jit(partial(features(network(), NAMES).apply, train=train))
-    found, state = run(PARAMS, STATE, IMAGES, key=KEY)
-    assert list(jax.eval_shape(lambda: found)) == sorted(NAMES)  # all of them, and no more
+    (found, state), expected = run(network(), NAMES, IMAGES, train)
+    assert sorted(found) == sorted(NAMES)  # all of them, and no more
     chex.assert_trees_all_close(found, by_hand(train), rtol=1e-4, atol=1e-4)
-    output, expected = jax.jit(partial(network().apply, train=train))(
-        PARAMS, STATE, IMAGES, key=KEY
-    )
-    chex.assert_trees_all_close((found["head"], state), (output, expected), atol=1e-5)
+    chex.assert_trees_all_close((found["head"], state), expected, atol=1e-5)
     if train:
         assert not np.allclose(state["block"]["norm"]["mean"], STATE["block"]["norm"]["mean"])
 
@@ -101,24 +116,21 @@ def test_are_the_values_between_the_layers(train):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_alone_is_what_it_is_among_others(name):
     apply = features(network(), [name]).apply
-    found = jax.eval_shape(partial(apply, train=True), PARAMS, STATE, IMAGES, key=KEY)[0]
+    found = jax.eval_shape(partial(apply, train=True), *WEIGHTS, IMAGES, key=KEY)[0]
     assert found == {name: jax.eval_shape(lambda: by_hand(True)[name])}
 
 
 def test_have_the_parameters_of_the_model():
     model = network()
-    chosen = features(model, ["block/conv"])
-    chex.assert_trees_all_equal(chosen.init(KEY), model.init(KEY))
+    assert features(model, ["block/conv"]).init is model.init
 
 
 def test_of_preprocessed_inputs():
-    model = with_preprocessing(network(), preprocess)
     names = ["preprocess", "block/conv", "head"]
-    found, state = features(model, names).apply(PARAMS, STATE, BYTES, train=True, key=KEY)
-    np.testing.assert_array_equal(found["preprocess"], IMAGES)
+    (found, state), expected = run(with_preprocessing(network(), preprocess), names, BYTES)
+    np.testing.assert_allclose(found["preprocess"], IMAGES, rtol=1e-6)
     for name in names[1:]:
         np.testing.assert_allclose(found[name], by_hand(True)[name], rtol=1e-4, atol=1e-4)
-    expected = model.apply(PARAMS, STATE, BYTES, train=True, key=KEY)
     chex.assert_trees_all_close((found["head"], state), expected, atol=1e-5)
 
 
@@ -142,27 +154,24 @@ def test_of_a_preprocessed_residual():
 
 def test_in_a_compute_type():
     model = with_preprocessing(with_compute_dtype(network(), "bfloat16"), preprocess)
-    found, state = features(model, ["preprocess", *NAMES]).apply(
-        PARAMS, STATE, BYTES, train=True, key=KEY
-    )
-    np.testing.assert_array_equal(found["preprocess"], IMAGES)
-    output, expected = model.apply(PARAMS, STATE, BYTES, train=True, key=KEY)
+    (found, state), (output, expected) = run(model, ["preprocess", *NAMES], BYTES)
+    np.testing.assert_allclose(found["preprocess"], IMAGES, rtol=1e-6)
     chex.assert_trees_all_close(state, expected, atol=0.02)
     np.testing.assert_allclose(found["head"], output, atol=0.02)
     for name, value in by_hand(True).items():
         assert found[name].dtype == jnp.float32
-        scale = float(jnp.abs(value).max())
+        scale = np.abs(value).max()
         np.testing.assert_allclose(found[name], value, atol=0.05 * scale, err_msg=name)
         if name not in ("block", "inner", "inner/pool"):  # sums and means of such values
-            rounded = found[name].astype(jnp.bfloat16).astype(jnp.float32)
+            rounded = np.asarray(found[name]).astype(jnp.bfloat16).astype(np.float32)
             np.testing.assert_array_equal(found[name], rounded, err_msg=name)
 
 
 def test_of_frozen_statistics():
-    model = with_frozen_statistics(network())
-    found, state = features(model, NAMES).apply(PARAMS, STATE, IMAGES, train=True, key=KEY)
+    (found, state), expected = run(with_frozen_statistics(network()), NAMES, IMAGES)
     chex.assert_trees_all_close(found, by_hand(False), rtol=1e-4, atol=1e-4)
     chex.assert_trees_all_equal(state, STATE)
+    chex.assert_trees_all_close((found["head"], state), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -173,9 +182,13 @@ def test_of_frozen_statistics():
     ],
 )
 def test_of_our_classifiers(model, names):
-    params, _ = model.init(KEY)
-    found, _ = features(model, names).apply(params, {}, IMAGES, train=False)
-    logits, _ = model.apply(params, {}, IMAGES, train=False)
+    @jax.jit
+    def program():
+        params, _ = model.init(KEY)
+        features_and_output = features(model, names), model
+        return [m.apply(params, {}, IMAGES, train=False)[0] for m in features_and_output]
+
+    found, logits = program()
     np.testing.assert_array_equal(found["head"], logits)
     assert all(value.shape[0] == 3 for value in found.values())
 

@@ -1,6 +1,7 @@
 """Layers as models: their initial values, and what they refuse."""
 
 import re
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -10,34 +11,42 @@ import pytest
 from dl_jax.errors import UsageError
 from dl_jax.functional import conv2d, he_normal, lecun_normal, zeros
 from dl_jax.models import cnn, conv, drop, flatten, from_function, linear, mlp, norm
+from dl_jax.paths import path_names
 
 KEY = jax.random.key(7)
 
 
-def leaf(layer, *path):
-    tree = layer.init(KEY)[0]
-    for name in path:
-        tree = tree[name]
-    return np.asarray(tree)
+MLP = mlp((10, 10, 1), (90, 80), 70)
+CNN = cnn((4, 4, 20), [(30,)], 40, widths=(50,))
+KERNELS = [  # a layer, the path of a kernel, and its variance
+    (conv(20, 30), "kernel", 2 / (9 * 20)),
+    (conv(20, 30, (1, 5)), "kernel", 2 / (5 * 20)),
+    (linear(100, 90), "kernel", 1 / 100),
+    (linear(100, 90, kernel_init=he_normal), "kernel", 2 / 100),
+    (MLP, "dense1/kernel", 2 / 100),
+    (MLP, "head/kernel", 1 / 80),
+    (CNN, "conv1_1/kernel", 2 / (9 * 20)),
+    (CNN, "dense1/kernel", 2 / (4 * 30)),
+    (CNN, "head/kernel", 1 / 50),
+    (mlp((100,), (90,), 3, kernel_init=lecun_normal), "dense1/kernel", 1 / 100),
+    (cnn((4, 4, 20), [(30,)], 3, kernel_init=lecun_normal), "conv1_1/kernel", 1 / 180),
+]
 
 
-@pytest.mark.parametrize(
-    ("kernel", "variance"),
-    [
-        (leaf(conv(20, 30), "kernel"), 2 / (9 * 20)),
-        (leaf(conv(20, 30, (1, 5)), "kernel"), 2 / (5 * 20)),
-        (leaf(linear(100, 90), "kernel"), 1 / 100),
-        (leaf(linear(100, 90, kernel_init=he_normal), "kernel"), 2 / 100),
-        (leaf(mlp((10, 10, 1), (90, 80), 70), "dense1", "kernel"), 2 / 100),
-        (leaf(mlp((10, 10, 1), (90, 80), 70), "head", "kernel"), 1 / 80),
-        (leaf(cnn((4, 4, 20), [(30,)], 40, widths=(50,)), "conv1_1", "kernel"), 2 / (9 * 20)),
-        (leaf(cnn((4, 4, 20), [(30,)], 40, widths=(50,)), "dense1", "kernel"), 2 / (4 * 30)),
-        (leaf(cnn((4, 4, 20), [(30,)], 40, widths=(50,)), "head", "kernel"), 1 / 50),
-        (leaf(mlp((100,), (90,), 3, kernel_init=lecun_normal), "dense1", "kernel"), 1 / 100),
-        (leaf(cnn((4, 4, 20), [(30,)], 3, kernel_init=lecun_normal), "conv1_1", "kernel"), 1 / 180),
-    ],
-)
-def test_initial_kernels_are_normal_of_their_variance(kernel, variance):
+@cache
+def initial_kernels():
+    """All of them from one program."""
+
+    def kernel(layer, path):
+        params, _ = layer.init(KEY)
+        return dict(zip(path_names(params), jax.tree.leaves(params), strict=True))[path]
+
+    return jax.jit(lambda: [kernel(layer, path) for layer, path, _ in KERNELS])()
+
+
+@pytest.mark.parametrize("index", range(len(KERNELS)))
+def test_initial_kernels_are_normal_of_their_variance(index):
+    kernel, variance = np.asarray(initial_kernels()[index]), KERNELS[index][-1]
     assert abs(kernel.mean()) < 4 * (variance / kernel.size) ** 0.5
     np.testing.assert_allclose(kernel.var(), variance, rtol=0.15)
 
@@ -51,12 +60,18 @@ def test_a_bias_starts_at_zero_or_is_left_out(make):
 
 
 def test_a_convolution_passes_on_its_stride_and_padding():
-    images = jax.random.normal(KEY, (2, 7, 6, 3))
-    for options in ({}, {"stride": 2}, {"stride": (1, 3), "padding": 2}, {"padding": "VALID"}):
-        layer = conv(3, 4, (3, 2), **options)
-        params, _ = layer.init(KEY)
-        expected = conv2d(images, **params, **options)
-        np.testing.assert_array_equal(layer.apply(params, {}, images, train=False)[0], expected)
+    every = ({}, {"stride": 2}, {"stride": (1, 3), "padding": 2}, {"padding": "VALID"})
+    images = np.random.default_rng(0).normal(size=(2, 7, 6, 3)).astype(np.float32)
+    layers = [conv(3, 4, (3, 2), **options) for options in every]
+
+    @jax.jit
+    def outputs():
+        params, _ = layers[0].init(KEY)
+        ours = [layer.apply(params, {}, images, train=False)[0] for layer in layers]
+        return ours, [conv2d(images, **params, **options) for options in every]
+
+    for actual, expected in zip(*outputs(), strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_batch_normalization_starts_as_the_identity_of_normalized_inputs():

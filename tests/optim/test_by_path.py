@@ -19,7 +19,7 @@ ZEROS = jax.tree.map(jnp.zeros_like, PARAMS)
 
 
 def step(optimizer, gradients, params=PARAMS):
-    updates, _ = jax.jit(optimizer.update)(gradients, optimizer.init(params), params)
+    updates, _ = optimizer.update(gradients, optimizer.init(params), params)
     return optax.apply_updates(params, updates)
 
 

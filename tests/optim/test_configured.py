@@ -14,6 +14,10 @@ def params():
     return {"dense": {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.full(3, 2.0)}}
 
 
+def along(schedule, steps):
+    return np.asarray(jax.vmap(schedule)(jnp.arange(steps)))
+
+
 def first_update(optimizer, gradients):
     updates, _ = optimizer.update(gradients, optimizer.init(params()), params())
     return updates["dense"]
@@ -69,22 +73,21 @@ def test_every_schedule_is_that_of_optax(name):
     """As a function, and by the updates of the optimizer that follows it."""
     fields, theirs = SCHEDULES[name]
     config = OptimizerConfig("sgd", 0.5, **{"schedule": name, **fields})
-    steps = jnp.arange(100)
-    expected = jax.vmap(theirs)(steps)
-    ours = jax.jit(jax.vmap(make_schedule(config, 90)))(steps)
-    np.testing.assert_allclose(ours, expected, rtol=2e-5, atol=1e-7)
-
     optimizer, weights = make_optimizer(config, 90), {"kernel": jnp.ones(2)}
 
+    def step(state, _):
+        update, state = optimizer.update(weights, state, weights)
+        return state, update["kernel"][0]
+
     @jax.jit
-    def updates(state):
-        def step(state, _):
-            update, state = optimizer.update(weights, state, weights)
-            return state, update["kernel"][0]
+    def rates_and_updates(steps):
+        updates = jax.lax.scan(step, optimizer.init(weights), steps)[1]
+        return jax.vmap(make_schedule(config, 90))(steps), updates
 
-        return jax.lax.scan(step, state, steps)[1]
-
-    np.testing.assert_allclose(updates(optimizer.init(weights)), -expected, rtol=2e-5, atol=1e-7)
+    rates, updates = rates_and_updates(jnp.arange(100))
+    expected = along(theirs, 100)
+    np.testing.assert_allclose(rates, expected, rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(updates, -expected, rtol=2e-5, atol=1e-7)
 
 
 def test_a_third_of_the_steps_leaves_no_decay_for_the_last():
@@ -97,8 +100,8 @@ def test_a_third_of_the_steps_leaves_no_decay_for_the_last():
 def test_only_a_constant_rate_without_warm_up_is_independent_of_the_length():
     def differs(**fields):
         config = OptimizerConfig(**fields)
-        rates = [[float(make_schedule(config, n)(s)) for s in range(40)] for n in (60, 90)]
-        assert config.depends_on_length == (rates[0] != rates[1])
+        rates = [along(make_schedule(config, n), 40) for n in (60, 90)]
+        assert config.depends_on_length == (rates[0] != rates[1]).any()
         return config.depends_on_length
 
     assert not differs(schedule="constant")
@@ -110,7 +113,7 @@ def test_only_a_constant_rate_without_warm_up_is_independent_of_the_length():
 
 def test_schedule_rises_to_its_peak_and_then_falls():
     rate = make_schedule(OptimizerConfig(learning_rate=0.5, warmup=0.1), 200)
-    rates = np.array([rate(step) for step in range(201)])
+    rates = along(rate, 201)
     assert (np.diff(rates[:21]) > 0).all()
     assert (np.diff(rates[20:]) < 0).all()
     assert rates.max() == rates[20] == 0.5
@@ -121,7 +124,7 @@ def test_schedule_rises_to_its_peak_and_then_falls():
 def test_short_trainings_have_a_schedule(schedule, total_steps):
     config = OptimizerConfig(learning_rate=0.5, schedule=schedule, warmup=0.99)
     rate = make_schedule(config, total_steps)
-    rates = np.array([rate(step) for step in range(total_steps + 1)])
+    rates = along(rate, total_steps + 1)
     assert np.isfinite(rates).all()
     assert rates.max() <= 0.5
 
@@ -132,6 +135,8 @@ def test_short_trainings_have_a_schedule(schedule, total_steps):
         ("adam", optax.adam),
         ("sgd", optax.sgd),
         ("momentum", lambda rate: optax.sgd(rate, momentum=0.9)),
+        ("nesterov", lambda rate: optax.sgd(rate, momentum=0.9, nesterov=True)),
+        ("rmsprop", optax.rmsprop),
     ],
 )
 def test_rules_are_those_of_optax(name, reference):
@@ -151,9 +156,8 @@ def test_rules_are_those_of_optax(name, reference):
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd", "momentum"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_a_quadratic_reaches_its_minimum(name, schedule):
-    config = OptimizerConfig(optimizer=name, learning_rate=0.1, schedule=schedule, warmup=0.1)
+def test_a_quadratic_reaches_its_minimum(name):
+    config = OptimizerConfig(optimizer=name, learning_rate=0.1, warmup=0.1)
     optimizer = make_optimizer(config, 150)
     scale = jnp.array([1.0, 2.0, 3.0])
 
@@ -172,7 +176,7 @@ def test_a_quadratic_reaches_its_minimum(name, schedule):
     assert loss(train(params())) < 1e-3 * loss(params())
 
 
-@pytest.mark.parametrize("name", ["adam", "sgd", "momentum"])
+@pytest.mark.parametrize("name", ["adam", "momentum", "nesterov", "rmsprop", "sgd"])
 def test_decay_is_decoupled_and_of_kernels_alone(name):
     """Without a gradient, a kernel shrinks by rate * decay, whatever the rule; a bias stays."""
     config = OptimizerConfig(

@@ -18,23 +18,25 @@ import orbax.checkpoint as ocp
 import pytest
 
 SCRIPT = [
-    "-m", "experiments.quickstart", "--model", "cnn", "--seeds", "2",
+    "-m", "experiments.quickstart", "--model", "cnn", "--seeds", "2", "--batch-size", "8",
     "--evaluate-every", "30", "--checkpoint-every", "20", "--log-every", "7",
 ]  # fmt: skip
 SHORT, LONG = 300, 3000  # steps
+CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}
 
 
 def start(out: Path, steps: int, *options: str) -> subprocess.Popen:
-    """The quick start, as a user would start it, on one device."""
+    """The quick start, as a user would start it."""
+    place = ["--steps", str(steps), "--out", str(out), "--name", "run"]
+    return launched([sys.executable, *SCRIPT, *place, *options])
+
+
+def launched(command: list[str]) -> subprocess.Popen:
+    """A process with this command, on one device."""
     environment = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
     return subprocess.Popen(
-        [sys.executable, *SCRIPT, "--steps", str(steps), "--out", str(out), "--name", "run",
-         *options],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def rows(out: Path) -> int:
@@ -65,26 +67,18 @@ def digest(leaf: jax.Array) -> str:
     return f"{leaf.dtype}{leaf.shape} {hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest()}"
 
 
-def metric_curve(out: Path) -> list[dict]:
+def trained_rows(out: Path) -> list[dict]:
     lines = (out / "run" / "metrics.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-def finish(out: Path, steps: int, *options: str) -> None:
-    process = start(out, steps, *options)
+def finish(process: subprocess.Popen) -> None:
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("undisturbed")
-    finish(out, SHORT)
-    return out
-
-
-def kill_and_resume(out: Path, steps: int, kills: int) -> None:
-    """Kill the run `kills` times in a row, each time at another instruction; then let it end."""
+def kill_repeatedly(out: Path, steps: int, kills: int) -> None:
+    """Start the run and kill it, `kills` times in a row, each time at another instruction."""
     seed = time.time_ns()
     print(f"seed {seed}")  # shown with a failure
     chance = random.Random(seed)
@@ -97,42 +91,40 @@ def kill_and_resume(out: Path, steps: int, kills: int) -> None:
         assert process.poll() is None, f"ended before it was killed: {process.communicate()[1]}"
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
-    finish(out, steps, "--resume")
 
 
-def test_killed_at_any_instruction(tmp_path: Path, undisturbed: Path):
-    kill_and_resume(tmp_path, SHORT, kills=2)
-    assert outcome(tmp_path, SHORT) == outcome(undisturbed, SHORT)
-    assert metric_curve(tmp_path) == metric_curve(undisturbed)
+def stop_politely(process: subprocess.Popen, out: Path, number: signal.Signals) -> list[str]:
+    """Signal the run once it has trained further; returns the command that it says resumes it."""
+    wait_for_a_row(process, out, rows(out))
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == CODES[number], errors
+    assert f"stopped by {number.name}, saved at step" in errors
+    assert "Traceback" not in errors
+    command = shlex.split(errors.split("resume with: ")[1].strip())
+    assert command[0] == sys.executable
+    return command
+
+
+def test_killed_at_any_instruction_and_stopped_politely(tmp_path: Path):
+    """SIGTERM saves and exits with 75, Ctrl-C with 130; the command they print resumes."""
+    whole, disturbed = tmp_path / "whole", tmp_path / "disturbed"
+    finish(start(whole, SHORT))
+    record = json.loads((whole / "run" / "result.json").read_text())
+    assert record["command"] == shlex.join(["python", *SCRIPT, "--steps", str(SHORT)])
+    kill_repeatedly(disturbed, SHORT, kills=2)
+    command = stop_politely(start(disturbed, SHORT, "--resume"), disturbed, signal.SIGTERM)
+    command = stop_politely(launched(command), disturbed, signal.SIGINT)
+    finish(launched(command))
+    assert outcome(disturbed, SHORT) == outcome(whole, SHORT)
+    assert trained_rows(disturbed) == trained_rows(whole)
 
 
 @pytest.mark.slow
 def test_killed_twenty_times_in_a_row(tmp_path: Path):
     """One run, long enough that it is still training after nineteen kills."""
-    finish(tmp_path / "whole", LONG)
-    kill_and_resume(tmp_path / "killed", LONG, kills=20)
+    finish(start(tmp_path / "whole", LONG))
+    kill_repeatedly(tmp_path / "killed", LONG, kills=20)
+    finish(start(tmp_path / "killed", LONG, "--resume"))
     assert outcome(tmp_path / "killed", LONG) == outcome(tmp_path / "whole", LONG)
-    assert metric_curve(tmp_path / "killed") == metric_curve(tmp_path / "whole")
-
-
-def test_stopped_politely(tmp_path: Path, undisturbed: Path):
-    """SIGTERM saves and exits with 75, Ctrl-C with 130; the command they print resumes."""
-    process, before = start(tmp_path, SHORT), 0
-    for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
-        wait_for_a_row(process, tmp_path, before)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == code, errors
-        assert f"stopped by {signal.Signals(number).name}, saved at step" in errors
-        assert "Traceback" not in errors
-        command = shlex.split(errors.split("resume with: ")[1].strip())
-        assert command[0] == sys.executable
-        before = rows(tmp_path)
-        environment = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
-        process = subprocess.Popen(
-            command, env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert outcome(tmp_path, SHORT) == outcome(undisturbed, SHORT)
+    assert trained_rows(tmp_path / "killed") == trained_rows(tmp_path / "whole")

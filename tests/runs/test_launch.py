@@ -43,6 +43,12 @@ def run_script(
     return 0, capsys.readouterr().err.strip()
 
 
+@pytest.fixture
+def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script ends with its training."""
+    monkeypatch.setattr(quickstart, "report_classification", lambda *_, **__: None)
+
+
 BAD = {
     "unknown dataset": (["--dataset", "mnits"], "dataset 'mnits' is unknown.*mean 'mnist'"),
     "not prepared": (["--dataset", "cifar100"], "'cifar100' is not prepared in .*tfds build"),
@@ -215,6 +221,7 @@ def test_a_run_that_fails_has_exit_code_1(monkeypatch, capsys, tmp_path: Path):
     assert re.match("error: the loss is not finite at step [1-5]", said), said
 
 
+@pytest.mark.usefixtures("without_report")
 def test_a_run_whose_checkpoints_are_damaged(monkeypatch, capsys, tmp_path: Path):
     """From the command line: one damaged resumes from the one before; all damaged is exit 1."""
     common = ("--out", str(tmp_path), "--name", "mine", "--steps", "6", "--evaluate-every", "3")
@@ -247,6 +254,7 @@ def test_a_corrupt_record(monkeypatch, capsys, tmp_path: Path):
     assert "record 3 of 'tiny_images'" in said
 
 
+@pytest.mark.usefixtures("without_report")
 def test_a_run_with_another_configuration(monkeypatch, capsys, tmp_path: Path):
     common = ("--out", str(tmp_path), "--name", "mine", "--steps", "2", "--evaluate-every", "2")
     code, said = run_script(monkeypatch, capsys, *common)
@@ -259,9 +267,9 @@ def test_a_run_with_another_configuration(monkeypatch, capsys, tmp_path: Path):
     assert "already exists: choose another --name, or add --resume" in said
 
 
+@pytest.mark.usefixtures("without_report")
 def test_a_run_can_be_lengthened_and_run_at_another_speed(monkeypatch, capsys, tmp_path: Path):
     """With a constant learning rate it becomes the longer run; with a schedule it is refused."""
-    monkeypatch.setattr(quickstart, "report_classification", lambda *_, **__: None)
     common = ("--out", str(tmp_path), "--evaluate-every", "3", "--schedule")
     longer = ("--steps", "6", "--loop", "python", "--evaluation-batch-size", "50")
     for arguments in (
@@ -283,25 +291,20 @@ def test_a_run_can_be_lengthened_and_run_at_another_speed(monkeypatch, capsys, t
     assert "another configuration: optimizer.schedule (was 'constant', now 'cosine')" in said
 
 
-def test_checkpoints_that_are_all_damaged(tmp_path: Path):
-    run = tiny_run(tmp_path)
-    fit(tiny_learner(), tiny_data(), tiny_config(epochs=1), run)
-    for step in run.checkpoints.iterdir():
-        empty_files(step)
-    with pytest.raises(RunError, match="every checkpoint in .* is damaged"):
-        fit(tiny_learner(), tiny_data(), tiny_config(), tiny_run(tmp_path, resumed=True))
-
-
-def test_a_damaged_newest_checkpoint_costs_only_its_steps(tmp_path: Path):
-    whole = fit(tiny_learner(), tiny_data(), tiny_config(), tiny_run(tmp_path / "whole"))
+def test_damaged_checkpoints_cost_only_their_steps(tmp_path: Path):
+    """Unless all are damaged."""
+    data, learner = tiny_data(), tiny_learner()
+    whole = fit(learner, data, tiny_config(), tiny_run(tmp_path / "whole"))
     run = tiny_run(tmp_path / "damaged")
-    fit(tiny_learner(), tiny_data(), tiny_config(steps=16), run)
+    fit(learner, data, tiny_config(steps=16), run)
     empty_files(run.checkpoints / "16")
-    resumed = fit(
-        tiny_learner(), tiny_data(), tiny_config(), tiny_run(tmp_path / "damaged", resumed=True)
-    )
-    assert_same_bits(resumed.state, whole.state)
+    again = tiny_run(tmp_path / "damaged", resumed=True)
+    assert_same_bits(fit(learner, data, tiny_config(), again).state, whole.state)
     assert (run.checkpoints / "damaged-16").is_dir()
+    for step in ("20", "24"):
+        empty_files(run.checkpoints / step)
+    with pytest.raises(RunError, match="every checkpoint in .* is damaged"):
+        fit(learner, data, tiny_config(), tiny_run(tmp_path / "damaged", resumed=True))
 
 
 def test_a_failed_checkpoint_is_a_warning_and_the_run_goes_on(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dl_jax.errors import UsageError
-from dl_jax.runs import Interrupted, RunOptions, open_run
-from dl_jax.training import fit_each, metric_curve
+from dl_jax.runs import Interrupted, Run, RunOptions, open_run
+from dl_jax.training import Fitted, fit_each, metric_curve
 from experiments.quickstart import Config
 from tests.training.tiny import assert_same_bits, tiny_config, tiny_data, tiny_learner
 
@@ -24,9 +24,15 @@ def learners():
     return {"With rate 0.01": tiny_learner(seeds=2), "faster": tiny_learner(seeds=2, rate=0.1)}
 
 
-def test_each_is_trained_in_a_folder_of_its_own(tmp_path: Path):
-    run, config = opened(tmp_path)
-    fitted = fit_each(learners(), tiny_data(), config, run)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Fitted]]:
+    """An undisturbed run of both."""
+    run, config = opened(tmp_path_factory.mktemp("whole"))
+    return run, fit_each(learners(), tiny_data(), config, run)
+
+
+def test_each_is_trained_in_a_folder_of_its_own(whole: tuple[Run, dict[str, Fitted]]):
+    run, fitted = whole
     assert (run.directory / "with_rate_0.01" / "metrics.jsonl").is_file()
     assert (run.directory / "faster" / "metrics.jsonl").is_file()
     steps, losses = metric_curve(fitted["faster"], "loss", "validation")
@@ -38,12 +44,9 @@ def test_each_is_trained_in_a_folder_of_its_own(tmp_path: Path):
     ("chunk", "end_of_it"), [(8, 9), (21, 24)], ids=["in the middle", "in the last chunk"]
 )
 def test_a_run_stopped_in_one_part_resumes_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, end_of_it: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole, chunk: int, end_of_it: int
 ):
     """The command that is printed resumes the whole, not the part."""
-    run, config = opened(tmp_path / "whole")
-    whole = fit_each(learners(), tiny_data(), config, run)
-
     module = importlib.import_module("dl_jax.training.session")
     original, begun = module.make_train_chunk, []
 
@@ -70,8 +73,8 @@ def test_a_run_stopped_in_one_part_resumes_there(
     assert len(begun) == 1  # the second did not begin
     again, config = opened(tmp_path / "stopped", resume=True)
     resumed = fit_each(learners(), tiny_data(), config, again)
-    for name in whole:
-        assert_same_bits(resumed[name].state, whole[name].state)
+    for name, undisturbed in whole[1].items():
+        assert_same_bits(resumed[name].state, undisturbed.state)
 
 
 def test_what_is_refused_leaves_no_directory(tmp_path: Path):

@@ -12,26 +12,30 @@ from dl_jax.functional import correct, cross_entropy
 from dl_jax.learners import supervised
 from dl_jax.models import mlp, with_preprocessing
 from dl_jax.training import fit
+from dl_jax.training.validation import checked_numbers
 from tests.training.tiny import (
     NORMALIZE,
+    Trained,
     assert_same_bits,
+    rows_of,
     tiny_config,
     tiny_data,
     tiny_learner,
     tiny_run,
+    unsaved_config,
     without_seconds,
 )
 
 
-def test_its_numbers_stand_in_the_row_of_the_validation(tmp_path: Path):
-    plain = fit(tiny_learner(seeds=2), tiny_data(), tiny_config(), tiny_run(tmp_path / "a"))
+def test_its_numbers_stand_in_the_row_of_the_validation(tmp_path: Path, two_seeds: Trained):
+    plain = two_seeds.fitted
     fitted = fit(
-        tiny_learner(seeds=2), tiny_data(), tiny_config(), tiny_run(tmp_path / "b"),
+        tiny_learner(seeds=2), tiny_data(), tiny_config(), tiny_run(tmp_path),
         evaluate=lambda state: {"twice": 2 * state.step},
     )  # fmt: skip
-    rows = [row for row in without_seconds(fitted.history) if row["split"] == "validation"]
+    rows = rows_of(without_seconds(fitted.history), "validation")
     assert [row.pop("twice") for row in rows] == [[16, 16], [32, 32], [48, 48]]
-    assert rows == [r for r in without_seconds(plain.history) if r["split"] == "validation"]
+    assert rows == rows_of(without_seconds(plain.history), "validation")
     assert_same_bits(fitted.state, plain.state)
 
 
@@ -61,10 +65,15 @@ def test_one_that_draws_and_measures_nothing_leaves_the_last_parameters(tmp_path
         ([1.0], "evaluate returned a list, expected a dict"),
     ],
 )
-def test_what_it_returns_is_checked(tmp_path: Path, returned, said: str):
+def test_what_it_returns_is_checked(returned, said: str):
     with pytest.raises(UsageError, match=said):
-        fit(tiny_learner(seeds=2), tiny_data(), tiny_config(), tiny_run(tmp_path),
-            evaluate=lambda state: returned)  # fmt: skip
+        checked_numbers(returned, (2,), ["accuracy", "loss"])
+
+
+def test_it_must_not_return_what_the_learner_measures(tmp_path: Path):
+    with pytest.raises(UsageError, match="'accuracy' of shape .* a name that no metric has"):
+        fit(tiny_learner(seeds=2), tiny_data(), tiny_config(steps=4), tiny_run(tmp_path),
+            evaluate=lambda state: {"accuracy": jnp.zeros(2)})  # fmt: skip
 
 
 def test_a_monitored_number_that_it_does_not_return_is_named(tmp_path: Path):
@@ -108,10 +117,8 @@ def test_a_run_is_trained_once(tmp_path: Path):
     assert run.metrics_file.exists()
 
 
-def test_a_start_is_where_training_begins(tmp_path: Path):
-    first = fit(tiny_learner(), tiny_data(), tiny_config(), tiny_run(tmp_path / "a"))
-    start = first.state.params, first.state.model_state
-    second = fit(
-        tiny_learner(rate=0.0), tiny_data(), tiny_config(), tiny_run(tmp_path / "b"), start=start
-    )
-    assert_same_bits(second.state.params, first.state.params)
+def test_a_start_is_where_training_begins(tmp_path: Path, one_seed: Trained):
+    weights = one_seed.fitted.state.params, one_seed.fitted.state.model_state
+    resting = tiny_learner(rate=0.0)
+    fitted = fit(resting, tiny_data(), unsaved_config(), tiny_run(tmp_path), start=weights)
+    assert_same_bits(fitted.state.params, weights[0])

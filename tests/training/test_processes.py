@@ -10,22 +10,20 @@ import jax
 import numpy as np
 import pytest
 
-from dl_jax.learners import over_seeds
 from dl_jax.runs.rows import read_rows
-from dl_jax.training import fit
-from tests.training.tiny import tiny_config, tiny_data, tiny_learner, tiny_run
+from tests.training.tiny import Trained
 
 
-def together(folder: Path, kind: str) -> tuple[list[int], str]:
+def together(folder: Path, *kinds: str) -> tuple[list[int], str]:
     """Exit codes of both processes, and what they printed."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
     environment = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
-    folder.mkdir(exist_ok=True)
+    script = [sys.executable, "-m", "tests.training.two_processes"]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.training.two_processes", str(i), port, str(folder), kind],
+            [*script, str(i), port, str(folder), *kinds],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         for i in range(2)
@@ -40,41 +38,31 @@ def arrays(path: Path) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("together") / "whole"
-    codes, said = together(folder, "whole")
-    assert codes == [0, 0], said
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run, and of one that a signal to one process stopped."""
+    folder = tmp_path_factory.mktemp("together")
+    codes, said = together(folder, "whole", "stopped")
+    assert codes == [75, 75], said
+    assert "stopped by SIGTERM, saved at step" in said
     return folder
 
 
-def test_two_processes_train_what_one_trains(tmp_path: Path, whole: Path):
-    alone = fit(over_seeds(tiny_learner(), 2), tiny_data(), tiny_config(), tiny_run(tmp_path))
+def test_two_processes_train_what_one_trains(trained: Path, two_seeds: Trained):
+    alone = two_seeds.fitted
     expected = jax.tree.leaves((alone.state.params, alone.best.params))
-    for ours, theirs in zip(arrays(whole / "whole.npz"), expected, strict=True):
+    for ours, theirs in zip(arrays(trained / "whole.npz"), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-    rows = read_rows(whole / "run" / "metrics.jsonl")
+    rows = read_rows(trained / "whole" / "metrics.jsonl")
     assert rows.missing == 0
     assert [row["step"] for row in rows.by_number.values()] == [
         row["step"] for row in alone.history
     ]
 
 
-def test_each_reads_its_own_part_of_a_stream(tmp_path: Path, whole: Path):
-    codes, said = together(tmp_path, "streamed")
-    assert codes == [0, 0], said
-    for streamed, placed in zip(
-        arrays(tmp_path / "streamed.npz"), arrays(whole / "whole.npz"), strict=True
-    ):
-        np.testing.assert_array_equal(streamed, placed)
-
-
-def test_a_signal_to_one_stops_both_and_they_resume_to_the_bit(tmp_path: Path, whole: Path):
-    codes, said = together(tmp_path, "stopped")
-    assert codes == [75, 75], said
-    assert "stopped by SIGTERM, saved at step" in said
-    codes, said = together(tmp_path, "resumed")
+def test_both_resume_to_the_bit_and_read_their_own_parts_of_a_stream(trained: Path):
+    codes, said = together(trained, "resumed")
     assert codes == [0, 0], said
     for resumed, undisturbed in zip(
-        arrays(tmp_path / "resumed.npz"), arrays(whole / "whole.npz"), strict=True
+        arrays(trained / "disturbed.npz"), arrays(trained / "whole.npz"), strict=True
     ):
         np.testing.assert_array_equal(resumed, undisturbed)

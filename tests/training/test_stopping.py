@@ -19,11 +19,13 @@ from dl_jax.runs.interruption import Interruption
 from dl_jax.training import fit
 from dl_jax.training.evaluate import make_evaluate
 from tests.training.tiny import (
+    Trained,
     assert_same_bits,
     tiny_config,
     tiny_data,
     tiny_learner,
     tiny_run,
+    unsaved_config,
 )
 
 
@@ -59,7 +61,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path, loop
 
 
 def test_a_sweep_continues_past_a_replica_that_diverged(tmp_path: Path):
-    config = tiny_config(stop_on_nonfinite=False)
+    config = unsaved_config(stop_on_nonfinite=False)
     fitted = fit(nan_from(10, tiny_learner()), tiny_data(), config, tiny_run(tmp_path))
     assert fitted.state.step == 24
     assert next(row["loss"] for row in fitted.history if row["step"] == 24) is None
@@ -108,7 +110,7 @@ def test_a_replica_that_diverged_is_never_the_best(tmp_path: Path):
 
         return state.replace(params=jax.tree.map(spoil, state.params)), metrics
 
-    config = tiny_config(stop_on_nonfinite=False, evaluate_every=4)
+    config = unsaved_config(stop_on_nonfinite=False, evaluate_every=4)
     fitted = fit(learner._replace(train_step=train_step), tiny_data(), config, tiny_run(tmp_path))
     assert fitted.best_step[1] <= 8
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(fitted.best.params))
@@ -117,10 +119,11 @@ def test_a_replica_that_diverged_is_never_the_best(tmp_path: Path):
 # Asked to stop.
 
 
-def test_a_signal_while_evaluating_is_saved_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_signal_while_evaluating_is_saved_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_seed: Trained
+):
     """Also where no checkpoint is due."""
-    data, config = tiny_data(), tiny_config(evaluate_every=4, checkpoint_every=24)
-    whole = fit(tiny_learner(), data, config, tiny_run(tmp_path / "whole"))
+    data, config = tiny_data(), unsaved_config(evaluate_every=4)
     run = tiny_run(tmp_path / "stopped")
 
     def signalling(learner, batch_size):
@@ -141,7 +144,7 @@ def test_a_signal_while_evaluating_is_saved_too(tmp_path: Path, monkeypatch: pyt
     assert end.value.exit_code == 75
     assert latest(run) == 4
     resumed = fit(tiny_learner(), data, config, tiny_run(tmp_path / "stopped", resumed=True))
-    assert_same_bits(resumed.state, whole.state)
+    assert_same_bits(resumed.state, one_seed.fitted.state)
 
 
 def test_a_signal_whose_checkpoint_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -157,10 +160,15 @@ def test_a_signal_whose_checkpoint_fails_says_so(tmp_path: Path, monkeypatch: py
 
 OUTSIDE = """
 import os, signal, sys
-from dl_jax.runs import launch
-from experiments import quickstart
+from dataclasses import dataclass
+from dl_jax.runs import RunOptions, launch
+
+@dataclass(frozen=True)
+class Config:
+    run: RunOptions = RunOptions()
+
 number = getattr(signal, sys.argv.pop())
-launch(quickstart.Config, lambda config: os.kill(os.getpid(), number))
+launch(Config, lambda config: os.kill(os.getpid(), number))
 """
 
 

@@ -1,6 +1,8 @@
 """A run small enough to be trained many times in a test."""
 
+import shutil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,7 +13,7 @@ from dl_jax.functional import cross_entropy
 from dl_jax.learners import Learner, over_seeds, supervised
 from dl_jax.models import cnn, mlp, standardize, with_preprocessing
 from dl_jax.runs import Run
-from dl_jax.training import FitConfig
+from dl_jax.training import FitConfig, Fitted
 
 NORMALIZE = standardize(np.array([0.3], np.float32), np.array([0.4], np.float32))
 
@@ -49,6 +51,23 @@ def tiny_config(**changes) -> FitConfig:
     return FitConfig(**{**values, **changes})
 
 
+def unsaved_config(**changes) -> FitConfig:
+    """`tiny_config` with a checkpoint of the last step alone: saving is half of a tiny run."""
+    return tiny_config(**{"checkpoint_every": 1000, **changes})
+
+
+class Trained(NamedTuple):
+    """A finished run, and what `fit` gave."""
+
+    run: Run
+    fitted: Fitted
+
+    def copied(self, directory: Path) -> Run:
+        """A copy of the run, to be resumed."""
+        shutil.copytree(self.run.directory, directory)
+        return Run(directory, resumed=True)
+
+
 def tiny_run(directory: Path, *, resumed: bool = False) -> Run:
     """A run in `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -63,6 +82,16 @@ def assert_same_bits(a, b) -> None:
             x, y = jax.random.key_data(x), jax.random.key_data(y)
         assert x.dtype == y.dtype
         assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+def assert_close(a: Any, b: Any, rtol: float = 1e-4, atol: float = 1e-6) -> None:
+    """Both trees have the same structure and equal numbers, but for rounding."""
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=rtol, atol=atol), a, b)
+
+
+def rows_of(history: list[dict], split: str) -> list[dict]:
+    """The rows of one split."""
+    return [row for row in history if row["split"] == split]
 
 
 def without_seconds(history: list[dict]) -> list[dict]:

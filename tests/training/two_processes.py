@@ -1,4 +1,4 @@
-"""One of two processes that train a network together: `two_processes.py ID PORT FOLDER KIND`."""
+"""One of two processes that train a network together: `two_processes.py ID PORT FOLDER KIND..`."""
 
 import os
 import signal
@@ -24,10 +24,14 @@ class Config:
 
 
 def train(process: int, folder: Path, kind: str) -> None:
-    """Train to the end; of kind `stopped`, the second process gets SIGTERM on the way."""
+    """Train a `whole` run; one `stopped` by SIGTERM to the second process; and that one, `resumed`.
+
+    Resumed, each process reads its own part of a stream.
+    """
     learner = sharded(over_seeds(tiny_learner(), 2), global_mesh())
-    options = RunOptions(out=folder, name="run", resume=kind == "resumed")
-    placed = "never" if kind == "streamed" else "auto"
+    name = "whole" if kind == "whole" else "disturbed"
+    options = RunOptions(out=folder, name=name, resume=kind == "resumed")
+    placed = "never" if kind == "resumed" else "auto"
     config = Config(tiny_config(dataset_on_device=placed), options)
     run = open_run("two_processes", config, options)
 
@@ -43,11 +47,12 @@ def train(process: int, folder: Path, kind: str) -> None:
         sys.exit(interrupted.exit_code)
     if run.writes:
         leaves = jax.tree.leaves((fitted.state.params, fitted.best.params))
-        np.savez(folder / f"{kind}.npz", *map(np.asarray, leaves))
+        np.savez(folder / f"{name}.npz", *map(np.asarray, leaves))
 
 
 if __name__ == "__main__":
     process, port = int(sys.argv[1]), sys.argv[2]
     jax.config.update("jax_num_cpu_devices", 2)
     jax.distributed.initialize(f"localhost:{port}", 2, process)
-    train(process, Path(sys.argv[3]), sys.argv[4])
+    for kind in sys.argv[4:]:
+        train(process, Path(sys.argv[3]), kind)

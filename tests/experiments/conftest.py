@@ -1,0 +1,29 @@
+"""What the tests of experiments share."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from tests.training.optimization import optimization
+
+
+@pytest.fixture(autouse=True, scope="package")
+def quick_compilation() -> Iterator[None]:
+    """A program is as good for these tests, however fast it is."""
+    with optimization(enabled=False):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def coarse_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of few pixels: rendering them is half of a short run."""
+    monkeypatch.setattr(import_module("dl_jax.plots.save"), "DOTS_PER_INCH", 30)
+
+
+@pytest.fixture
+def without_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, and their files are empty."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).touch())

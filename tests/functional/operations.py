@@ -1,0 +1,21 @@
+"""The table of operations: each has a reference, cases, edges, and a type in bfloat16."""
+
+from tests.functional.harness import Operation
+from tests.functional.rows import activations, images, layers, losses, sequences
+
+OPERATIONS: dict[str, Operation] = {
+    **activations.ROWS,
+    **losses.ROWS,
+    **layers.ROWS,
+    **images.ROWS,
+    **sequences.ROWS,
+}
+"""By public name; what follows a space tells rows of one operation apart."""
+
+NOT_IN_THE_TABLE = {
+    "Activation", "Cell", "Initializer", "KeyValueCache",  # types
+    "broadcast_shapes", "empty_cache",  # no operands: test_broadcasting, test_key_value_cache
+    "multinomial",  # draws: test_sampling
+    "he_normal", "he_uniform", "lecun_normal", "orthogonal", "xavier_normal", "xavier_uniform",
+    "zeros",  # random kernels: test_initializers
+}  # fmt: skip

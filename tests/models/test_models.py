@@ -1,0 +1,108 @@
+"""Every model keeps its promises and is what PyTorch computes: a new one is a row of MODELS."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dl_jax.functional import correct, cross_entropy, max_pool, relu
+from dl_jax.models import (
+    chain,
+    cnn,
+    conv,
+    drop,
+    flatten,
+    linear,
+    mlp,
+    norm,
+    residual,
+)
+from tests.models.check_model import Row, check_model, check_reference
+
+IMAGE = 9, 6, 2
+IMAGES = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
+
+
+def floats(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def nested(dropout_rate=0.0):
+    top = {"dense": linear(8, 5, bias=False), "norm": norm(5), "tanh": jnp.tanh}
+    return chain(
+        {
+            "conv1": conv(2, 4, stride=2, bias=False),
+            "norm1": norm(4, momentum=0.8, epsilon=1e-3),
+            "relu1": relu,
+            "pool1": partial(max_pool, window=2),
+            "flatten": flatten,
+            "drop1": drop(dropout_rate),
+            "top": chain(top),
+            "head": linear(5, 3),
+        }
+    )
+
+
+def branch(filters=2, stride=1, **last):
+    return chain(
+        {
+            "conv1": conv(2, 4, stride=stride, bias=False),
+            "norm1": norm(4),
+            "relu1": relu,
+            "conv2": conv(4, filters, bias=False),
+            "norm2": norm(filters, **last),
+        }
+    )
+
+
+def residuals():
+    down = chain({"conv": conv(2, 3, 1, stride=2, bias=False), "norm": norm(3)})
+    return chain({"layer1_0": residual(branch()), "layer2_0": residual(branch(3, 2), down)})
+
+
+MODELS = {
+    "linear": Row(lambda: mlp(IMAGE, (), 4), IMAGES, floats(6, 4), "mlp"),
+    "mlp": Row(partial(mlp, IMAGE, (8, 7), 4), IMAGES, floats(6, 4), "mlp", eager=True),
+    "cnn": Row(partial(cnn, IMAGE, [(4,), (8,)], 4, widths=(16,)), IMAGES, floats(6, 4), "cnn"),
+    "nested chains": Row(nested, IMAGES, floats(6, 3), "nested"),
+    "residuals": Row(residuals, IMAGES, floats(6, 5, 3, 3), "residuals"),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_keeps_its_promises(name):
+    check_model(MODELS[name])
+
+
+@pytest.mark.parametrize("name", [name for name, row in MODELS.items() if row.reference])
+def test_is_what_torch_computes(name):
+    check_reference(MODELS[name])
+
+
+OVERFITTED = {"mlp": partial(mlp, IMAGE, (16,), 4), "cnn": partial(cnn, IMAGE, [(8,)], 4)}
+
+
+@pytest.mark.parametrize("make", OVERFITTED.values(), ids=OVERFITTED)
+def test_one_batch_is_overfitted(make):
+    model, labels = make(), jnp.arange(6) % 4
+    optimizer = optax.adam(0.03)
+
+    def loss(params):
+        logits, _ = model.apply(params, {}, IMAGES, train=True)
+        return cross_entropy(logits, labels).mean(), correct(logits, labels).mean()
+
+    @jax.jit
+    def step(params, opt_state):
+        (value, accuracy), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        updates, opt_state = optimizer.update(gradients, opt_state)
+        return optax.apply_updates(params, updates), opt_state, value, accuracy
+
+    params, _ = jax.jit(model.init)(jax.random.key(0))
+    opt_state = jax.jit(optimizer.init)(params)
+    for _ in range(60):
+        params, opt_state, value, accuracy = step(params, opt_state)
+    assert accuracy == 1
+    assert value < 0.05

@@ -30,8 +30,13 @@ PAIRS = {
     "nesterov": (nesterov(0.01), optax.sgd(0.01, momentum=0.9, nesterov=True)),
     "rmsprop": (rmsprop(0.01), optax.rmsprop(0.01)),
     "rmsprop 0.99": (rmsprop(0.01, decay=0.99), optax.rmsprop(0.01, decay=0.99)),
+    "rmsprop with a large epsilon": (
+        rmsprop(0.01, epsilon=0.1),
+        optax.rmsprop(0.01, eps=0.1),
+    ),
     "adam": (adam(RATE), optax.adam(RATE)),
     "adam 0.5": (adam(0.1, b1=0.5, b2=0.9), optax.adam(0.1, b1=0.5, b2=0.9)),
+    "adam with a large epsilon": (adam(0.1, epsilon=0.1), optax.adam(0.1, eps=0.1)),
     "adamw": (adamw(0.1, weight_decay=0.1), optax.adamw(0.1, weight_decay=0.1)),
     "adamw on kernels": (
         adamw(RATE, weight_decay=0.1, mask=path_mask(".*kernel")),

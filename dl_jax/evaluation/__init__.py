@@ -2,16 +2,27 @@
 
 from dl_jax.evaluation.calibration import Reliability, calibration_error, reliability
 from dl_jax.evaluation.confusion import PrecisionRecall, confusion_matrix, precision_recall
+from dl_jax.evaluation.linear_probe import LinearProbe, fit_linear_probe
 from dl_jax.evaluation.mistakes import most_confident_mistakes
 from dl_jax.evaluation.probabilities import log_loss, to_probabilities
+from dl_jax.evaluation.representations import (
+    linear_cka,
+    nearest_class_mean_accuracy,
+    participation_ratio,
+)
 
 __all__ = [
+    "LinearProbe",
     "PrecisionRecall",
     "Reliability",
     "calibration_error",
     "confusion_matrix",
+    "fit_linear_probe",
+    "linear_cka",
     "log_loss",
     "most_confident_mistakes",
+    "nearest_class_mean_accuracy",
+    "participation_ratio",
     "precision_recall",
     "reliability",
     "to_probabilities",

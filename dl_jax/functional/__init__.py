@@ -27,7 +27,13 @@ with checking_shapes("dl_jax.functional"):
         multi_head_attention,
         padding_mask,
     )
-    from dl_jax.functional.augmentation import random_crop, random_horizontal_flip
+    from dl_jax.functional.augmentation import (
+        alternating_flip,
+        color_jitter,
+        cutout,
+        random_crop,
+        random_horizontal_flip,
+    )
     from dl_jax.functional.broadcasting import broadcast_shapes, broadcast_tensors, expand_as
     from dl_jax.functional.convolution import conv2d, conv2d_transpose
     from dl_jax.functional.dense import dense, split_linear
@@ -36,6 +42,7 @@ with checking_shapes("dl_jax.functional"):
     from dl_jax.functional.embedding import embed
     from dl_jax.functional.initializers import (
         Initializer,
+        dirac,
         he_normal,
         he_uniform,
         lecun_normal,
@@ -51,8 +58,9 @@ with checking_shapes("dl_jax.functional"):
         huber_loss,
         l2_loss,
     )
+    from dl_jax.functional.mixing import cutmix, mixup
     from dl_jax.functional.normalization import batch_norm, group_norm, layer_norm, rms_norm
-    from dl_jax.functional.pooling import avg_pool, global_avg_pool, max_pool
+    from dl_jax.functional.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
     from dl_jax.functional.positions import rotary_positions, sinusoidal_positions
     from dl_jax.functional.recurrent import (
         Cell,
@@ -69,6 +77,7 @@ __all__ = [
     "Cell",
     "Initializer",
     "KeyValueCache",
+    "alternating_flip",
     "avg_pool",
     "batch_norm",
     "binary_correct",
@@ -76,11 +85,15 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_tensors",
     "causal_mask",
+    "color_jitter",
     "conv2d",
     "conv2d_transpose",
     "correct",
     "cross_entropy",
+    "cutmix",
+    "cutout",
     "dense",
+    "dirac",
     "dot_product_attention",
     "drop_norm",
     "dropout",
@@ -90,6 +103,7 @@ __all__ = [
     "expand_as",
     "gelu",
     "global_avg_pool",
+    "global_max_pool",
     "group_norm",
     "gru_cell",
     "he_normal",
@@ -102,6 +116,7 @@ __all__ = [
     "log_softmax",
     "lstm_cell",
     "max_pool",
+    "mixup",
     "multi_head_attention",
     "multinomial",
     "orthogonal",

@@ -17,7 +17,6 @@ The price is forward mode (`jax.jvp`): see docs/decisions/0001-convolution-famil
 
 from collections.abc import Callable
 from functools import cache
-from math import prod
 from typing import NamedTuple
 
 import jax
@@ -26,24 +25,18 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Float
 
-from dl_jax.functional.precision import accumulation_dtype
-from dl_jax.functional.windows import Size
+from dl_jax.functional.patches import (
+    ConvSpec,
+    convolve_patches,
+    halves,
+    has_fast_patches,
+    kernel_gradient_patches,
+)
 
 Image = Float[jax.Array, "batch height width in_channels"]
 Kernel = Float[jax.Array, "kernel_height kernel_width in_per_group out_channels"]
 Output = Float[jax.Array, "batch out_height out_width out_channels"]
 Bilinear = Callable[[jax.Array, jax.Array], jax.Array]
-
-
-class ConvSpec(NamedTuple):
-    """Static properties of a convolution; `image` and `kernel` are sizes in pixels, unpadded."""
-
-    image: Size
-    kernel: Size
-    stride: Size
-    padding: tuple[Size, Size]
-    dilation: Size
-    groups: int
 
 
 class ConvOps(NamedTuple):
@@ -142,61 +135,18 @@ def _direct(spec: ConvSpec) -> ConvOps:
         w = jnp.zeros_like(x, shape=shape)
         return jax.linear_transpose(lambda w: convolve(x, w), w)(g)[0]
 
-    if spec.groups > 1:
+    def input_gradient_of_patches(g: Output, w: Kernel) -> Image:
+        x = jnp.zeros_like(g, shape=(g.shape[0], *spec.image, w.shape[2]))
+        return jax.linear_transpose(lambda x: convolve_patches(spec, x, w), x)(g)[0]
+
+    if spec.groups > 1 or jax.default_backend() != "cpu":
         return ConvOps(convolve, input_gradient, kernel_gradient)
     return ConvOps(
-        lambda x, w: _convolve_im2col(spec, x, w) if _use_im2col(spec, x) else convolve(x, w),
-        input_gradient,
+        lambda x, w: convolve_patches(spec, x, w) if has_fast_patches(spec, x) else convolve(x, w),
+        input_gradient_of_patches if halves(spec) else input_gradient,
         lambda x, g: (
-            _kernel_gradient_im2col(spec, x, g) if _use_im2col(spec, x) else kernel_gradient(x, g)
+            kernel_gradient_patches(spec, x, g)
+            if has_fast_patches(spec, x)
+            else kernel_gradient(x, g)
         ),
     )
-
-
-# With one to three channels (the first layer) a convolution routine has little work for each pixel.
-# As a matrix product over patches (im2col) it runs up to seventeen times faster on CPU; with more
-# channels or large kernels the patches cost more than they save.
-IM2COL_CHANNELS, IM2COL_PATCH = 3, 75
-
-
-def _use_im2col(spec: ConvSpec, x: Image) -> bool:
-    channels, patch = x.shape[-1], prod(spec.kernel) * x.shape[-1]
-    on_cpu = jax.default_backend() == "cpu"
-    return on_cpu and channels <= IM2COL_CHANNELS and patch <= IM2COL_PATCH
-
-
-def _im2col(spec: ConvSpec, x: Image) -> Float[jax.Array, "batch out_height out_width patch"]:
-    """The patch that each output pixel sees, in the order of the kernel's first three axes."""
-    x = jnp.pad(x, ((0, 0), *spec.padding, (0, 0)))
-    taps = spec.kernel, spec.dilation
-    reach = [(size - 1) * dilation for size, dilation in zip(*taps, strict=True)]
-    height, width = (x.shape[axis + 1] - reach[axis] for axis in (0, 1))
-    rows, columns = (range(0, reach[axis] + 1, spec.dilation[axis]) for axis in (0, 1))
-    return jnp.concatenate(
-        [
-            x[:, i : i + height : spec.stride[0], j : j + width : spec.stride[1]]
-            for i in rows
-            for j in columns
-        ],
-        axis=-1,
-    )
-
-
-def _convolve_im2col(spec: ConvSpec, x: Image, w: Kernel) -> Output:
-    patches = _im2col(spec, x)  # [B, H', W', kh * kw * C]
-    product = jnp.matmul(
-        patches.reshape(-1, patches.shape[-1]),
-        w.reshape(-1, w.shape[-1]),
-        preferred_element_type=accumulation_dtype(x.dtype),
-    )
-    return product.astype(x.dtype).reshape(*patches.shape[:3], w.shape[-1])
-
-
-def _kernel_gradient_im2col(spec: ConvSpec, x: Image, g: Output) -> Kernel:
-    patches = _im2col(spec, x)  # [B, H', W', kh * kw * C]
-    product = jnp.matmul(
-        patches.reshape(-1, patches.shape[-1]).T,
-        g.reshape(-1, g.shape[-1]),
-        preferred_element_type=accumulation_dtype(x.dtype),
-    )
-    return product.astype(x.dtype).reshape(*spec.kernel, x.shape[-1], g.shape[-1])

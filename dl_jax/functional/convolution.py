@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from dl_jax.functional.channels import spread_channels
-from dl_jax.functional.conv_rules import ConvSpec, conv_ops
+from dl_jax.functional.conv_rules import conv_ops
+from dl_jax.functional.patches import ConvSpec
 from dl_jax.functional.windows import (
     CountOrPair,
     Padding,

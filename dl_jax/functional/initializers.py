@@ -106,3 +106,23 @@ def zeros(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
     """All zeros, the usual initial bias; the key is not used."""
     del key
     return jnp.zeros(shape)
+
+
+def dirac(
+    rest: Initializer,
+) -> Initializer:
+    """Kernels of a convolution whose first outputs are its inputs, and the others drawn by `rest`.
+
+    Output `o` of the first `in_channels` starts as the identity of channel `o`, a one in the middle
+    of the window, so that a deep network passes its input on.
+
+    Source: Zagoruyko and Komodakis (2017), arXiv:1706.00388, section 3.1.
+    """
+
+    def initializer(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
+        height, width, inputs, outputs = shape
+        kept = jnp.arange(min(inputs, outputs))
+        kernel = rest(key, shape).at[..., kept].set(0)
+        return kernel.at[height // 2, width // 2, kept, kept].set(1)
+
+    return initializer

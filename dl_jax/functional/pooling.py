@@ -116,6 +116,16 @@ def global_avg_pool(
     return x.mean((1, 2), dtype=accumulation_dtype(x.dtype)).astype(x.dtype)
 
 
+def global_max_pool(
+    x: Float[Array, "batch height width channels"],
+) -> Float[jax.Array, "batch channels"]:
+    """The maximum over all pixels of each channel; of equal ones the first has the gradient.
+
+    Source: Oquab et al. (2015), "Is object localization for free?", section 3.
+    """
+    return max_pool(x, (x.shape[1], x.shape[2]))[:, 0, 0]
+
+
 def _first_maximum(a: jax.Array, b: jax.Array) -> jax.Array:
     """The larger of two, NaN if one is NaN; the gradient goes to `a` where they are equal."""
     return jnp.where((a >= b) | jnp.isnan(a), a, b)

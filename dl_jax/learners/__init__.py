@@ -1,6 +1,11 @@
 """Learners: `(init, train_step, eval_step)`, and transformations that take one and give one."""
 
-from dl_jax.learners.augment import augment_images
+from dl_jax.learners.augment import (
+    augment_all,
+    augment_images,
+    flip_every_other_epoch,
+    mix_images,
+)
 from dl_jax.learners.averaged import averaged
 from dl_jax.learners.learner import Learner, TrainState, Weights, check_start, initial_weights
 from dl_jax.learners.manual_backprop import manual_backprop
@@ -23,17 +28,20 @@ __all__ = [
     "Outcome",
     "TrainState",
     "Weights",
+    "augment_all",
     "augment_images",
     "averaged",
     "check_start",
     "example_keys",
     "flatten_replicas",
+    "flip_every_other_epoch",
     "from_objective",
     "fully_sharded",
     "global_mesh",
     "initial_weights",
     "local_mesh",
     "manual_backprop",
+    "mix_images",
     "over_hyperparameters",
     "over_seeds",
     "product",

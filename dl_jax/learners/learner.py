@@ -53,7 +53,7 @@ class Learner(NamedTuple):
     """A way to learn as three pure functions.
 
     init: `init(key, start=None) -> state`; `start` is parameters and model state of one replica to
-        begin from instead of random ones.
+        begin from instead of random ones, or a part of them.
     train_step: `train_step(state, batch) -> (state, metrics)`, one update.
     eval_step: `eval_step(state, batch) -> metrics`; examples whose `mask` is 0 do not count.
     weights: `weights(state) -> (params, model_state)` of the network that was trained, for
@@ -72,25 +72,43 @@ class Learner(NamedTuple):
 def initial_weights(
     init: Callable[[PRNGKey], Weights], key: PRNGKey, start: Weights | None
 ) -> Weights:
-    """`init(key)`, or `start` where it is given and fits.
+    """`init(key)`, with the layers that `start` has in place of its own.
+
+    A layer is given as a whole, its parameters with its state: learned parameters beside initial
+    running statistics would be another network.
 
     Raises:
-        UsageError: `start` is no pair of dicts of arrays, or has other parameters or shapes than
-            the model.
+        UsageError: `start` is no pair of dicts of arrays, has parameters or shapes that the model
+            has not, or a part of a layer.
     """
+    drawn = init(key)
     if start is None:
-        return init(key)
-    params, model_state = check_start(start)
-    expected = jax.eval_shape(init, key)
-    for what, given, wanted in zip(
-        ("params", "model_state"), (params, model_state), expected, strict=True
-    ):
-        for difference in unlike(layout(given), layout(wanted)):
+        return drawn
+    given = check_start(start)
+    layers: set[str] = set()
+    for what, part, wanted in zip(("params", "model_state"), given, drawn, strict=True):
+        found = layout(part)
+        layers |= {_layer_of(path) for path in found}
+        expected = {n: v for n, v in layout(wanted).items() if n in found or _layer_of(n) in layers}
+        for difference in unlike(found, expected):
             raise UsageError(
-                f"start does not fit the model: of its {what} {difference}; give the parameters of "
-                "one replica of the same model"
+                f"start does not fit the model: of its {what} {difference}; give the parameters "
+                "and the state of one replica of the same model, or of some of its layers"
             )
-    return jax.tree.map(jnp.asarray, (params, model_state))
+    params, model_state = (_filled(part, rest) for part, rest in zip(given, drawn, strict=True))
+    return params, model_state
+
+
+def _layer_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _filled(part: Tree, rest: Tree) -> Tree:
+    """`rest`, with the leaves that `part` has in place of its own."""
+    if not isinstance(rest, Mapping):
+        return jnp.asarray(part)
+    return {name: _filled(part[name], tree) if name in part else tree
+            for name, tree in rest.items()}  # fmt: skip
 
 
 def check_start(start: Any) -> Weights:

@@ -7,12 +7,17 @@ from dl_jax.models.layers import conv, drop, flatten, from_function, linear, nor
 from dl_jax.models.mlp import mlp
 from dl_jax.models.model import Model, Stepper
 from dl_jax.models.on_images import on_images
+from dl_jax.models.resnet import resnet18, resnet34, wide_resnet
 from dl_jax.models.transformations import (
     standardize,
     with_compute_dtype,
     with_frozen_statistics,
+    with_mirrored_evaluation,
     with_preprocessing,
 )
+from dl_jax.models.vgg import vgg16
+from dl_jax.models.weights import load_weights, save_weights
+from dl_jax.models.whitened_cnn import whitened_cnn, whitening_kernel
 
 __all__ = [
     "Model",
@@ -27,12 +32,21 @@ __all__ = [
     "from_linen",
     "from_nnx",
     "linear",
+    "load_weights",
     "mlp",
     "norm",
     "on_images",
     "residual",
+    "resnet18",
+    "resnet34",
+    "save_weights",
     "standardize",
+    "vgg16",
+    "whitened_cnn",
+    "whitening_kernel",
+    "wide_resnet",
     "with_compute_dtype",
     "with_frozen_statistics",
+    "with_mirrored_evaluation",
     "with_preprocessing",
 ]

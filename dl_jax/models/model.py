@@ -89,17 +89,36 @@ def check_inputs(name: str, input_shape: Sequence[int], inputs: Array) -> jax.Ar
     Raises:
         UsageError: the inputs are no floats, or an example does not have `input_shape`.
     """
-    if not jnp.issubdtype(inputs.dtype, jnp.floating):
-        raise UsageError(
-            f"{name} got inputs of type {inputs.dtype}, expected floats: preprocessing is missing, "
-            "as in with_preprocessing(model, standardize(mean, std))"
-        )
+    _check_floats(name, inputs)
     if inputs.shape[1:] != tuple(input_shape):
         expected = ", ".join(["batch", *map(str, input_shape)])
         raise UsageError(
             f"{name} got inputs of shape {inputs.shape}, expected ({expected}): its input_shape"
         )
     return jnp.asarray(inputs)
+
+
+def check_channels(name: str, channels: int, inputs: Array) -> jax.Array:
+    """`inputs`, if they are images of any size with as many channels as a model was made for.
+
+    Raises:
+        UsageError: the inputs are no floats, no images, or have other channels.
+    """
+    _check_floats(name, inputs)
+    if inputs.ndim != 4 or inputs.shape[-1] != channels:
+        raise UsageError(
+            f"{name} got inputs of shape {inputs.shape}, expected (batch, height, width, "
+            f"{channels}): its in_channels"
+        )
+    return jnp.asarray(inputs)
+
+
+def _check_floats(name: str, inputs: Array) -> None:
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise UsageError(
+            f"{name} got inputs of type {inputs.dtype}, expected floats: preprocessing is missing, "
+            "as in with_preprocessing(model, standardize(mean, std))"
+        )
 
 
 def layer_key(key: PRNGKey | None, name: str) -> PRNGKey:

@@ -101,6 +101,27 @@ def with_frozen_statistics(model: Model) -> Model:
     return Model(model.init, apply, MappingProxyType(layers), model.stepper)
 
 
+def with_mirrored_evaluation(model: Model) -> Model:
+    """`model`, whose output in evaluation is the mean over each image and its mirror image.
+
+    In training it is the model itself. It has no layers: what they compute is not a mean.
+
+    Source: Krizhevsky et al. (2012), "ImageNet classification with deep convolutional neural
+    networks", section 4.1, with the flips alone.
+    """
+
+    def apply(
+        params: Params, state: State, inputs: Array, *, train: bool, key: PRNGKey | None = None
+    ) -> tuple[Output, State]:
+        output, new_state = model.apply(params, state, inputs, train=train, key=key)
+        if train:
+            return output, new_state
+        mirrored, _ = model.apply(params, state, inputs[:, :, ::-1], train=False, key=key)
+        return jax.tree.map(lambda a, b: (a + b) / 2, output, mirrored), new_state
+
+    return Model(model.init, apply)
+
+
 def standardize(
     mean: Float[np.ndarray, " channels"], std: Float[np.ndarray, " channels"]
 ) -> Callable[[UInt8[Array, "... channels"]], Float[jax.Array, "... channels"]]:

@@ -8,12 +8,13 @@ from dl_jax.plots.distribution import class_counts, target_histogram
 from dl_jax.plots.filters import first_layer_filters
 from dl_jax.plots.grid import confident_mistakes, prediction_grid
 from dl_jax.plots.heat_map import heat_maps
-from dl_jax.plots.lines import named_lines
+from dl_jax.plots.lines import Curve, named_lines, named_panels
 from dl_jax.plots.reliability import reliability_diagram
 from dl_jax.plots.save import save
 from dl_jax.plots.surface import landscape, paths_on_contours
 
 __all__ = [
+    "Curve",
     "class_counts",
     "confident_mistakes",
     "confusion_matrix",
@@ -23,6 +24,7 @@ __all__ = [
     "heat_maps",
     "landscape",
     "named_lines",
+    "named_panels",
     "paths_on_contours",
     "prediction_grid",
     "reliability_diagram",

@@ -1,9 +1,10 @@
-"""Named curves in one panel."""
+"""Named curves, in one panel or in several."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Real
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dl_jax.plots.style import (
@@ -30,6 +31,7 @@ def named_lines(
     x: str,
     y: str,
     log_scale: bool = False,
+    log_x: bool = False,
     points: tuple[np.ndarray, np.ndarray] | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -44,6 +46,7 @@ def named_lines(
         x: label of the horizontal axis.
         y: label of the vertical axis.
         log_scale: whether the vertical axis is logarithmic.
+        log_x: whether the horizontal axis is logarithmic.
         points: x and y values of single observations, drawn behind the curves.
         title: above the panel.
     """
@@ -52,6 +55,35 @@ def named_lines(
     style_axes(axes, x=x, y=y)
     if points is not None:
         axes.scatter(*points, s=9, color=INK, alpha=0.35, linewidths=0, label="observations")
+    _draw(axes, curves, log_scale)
+    if log_scale:
+        axes.set_yscale("log")
+    if log_x:
+        axes.set_xscale("log")
+    axes.legend(frameon=False, fontsize=SMALL_SIZE)
+    return figure
+
+
+def named_panels(
+    panels: Mapping[str, Mapping[str, Curve]], *, x: str, title: str | None = None
+) -> Figure:
+    """Panels side by side over the same horizontal axis, each as `named_lines` draws it.
+
+    Args:
+        panels: title of each panel to its curves.
+        x: label of the horizontal axis.
+        title: above all panels.
+    """
+    figure = new_figure(4.6 * len(panels), 3.9, title)
+    every = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (name, curves) in zip(every, panels.items(), strict=True):
+        style_axes(axes, title=name, x=x)
+        _draw(axes, curves, log_scale=False)
+        axes.legend(frameon=False, fontsize=SMALL_SIZE)
+    return figure
+
+
+def _draw(axes: Axes, curves: Mapping[str, Curve], log_scale: bool) -> None:
     widths = np.linspace(3.6, 1.4, len(curves)) if len(curves) > 1 else [1.8]
     for index, (name, (at, values)) in enumerate(curves.items()):
         color = COLORS[index % len(COLORS)]
@@ -62,10 +94,6 @@ def named_lines(
         )  # fmt: skip
         if len(values) > 1:
             axes.fill_between(at, low, high, color=color, alpha=0.2, lw=0)
-    if log_scale:
-        axes.set_yscale("log")
-    axes.legend(frameon=False, fontsize=SMALL_SIZE)
-    return figure
 
 
 def _band(

@@ -16,6 +16,7 @@ NOT_IN_THE_TABLE = {
     "Activation", "Cell", "Initializer", "KeyValueCache",  # types
     "broadcast_shapes", "empty_cache",  # no operands: test_broadcasting, test_key_value_cache
     "multinomial",  # draws: test_sampling
-    "he_normal", "he_uniform", "lecun_normal", "orthogonal", "xavier_normal", "xavier_uniform",
-    "zeros",  # random kernels: test_initializers
+    "alternating_flip", "color_jitter", "cutmix", "cutout", "mixup",  # draws: test_augmentation
+    "dirac", "he_normal", "he_uniform", "lecun_normal", "orthogonal", "xavier_normal",
+    "xavier_uniform", "zeros",  # random kernels: test_initializers
 }  # fmt: skip

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from dl_jax.functional import (
+    conv2d,
+    dirac,
     he_normal,
     he_uniform,
     lecun_normal,
@@ -88,3 +90,13 @@ def test_zeros():
 def test_a_bias_has_no_fans(shape):
     with pytest.raises(ValueError, match="a kernel needs two axes or more"):
         fans(shape)
+
+
+@pytest.mark.parametrize(("window", "outputs"), [(3, 5), (3, 2), (1, 3)])
+def test_a_dirac_kernel_passes_its_input_on(window, outputs):
+    kernel = dirac(he_normal)(KEY, (window, window, 3, outputs))
+    x = jax.random.normal(KEY, (2, 6, 5, 3))
+    y, kept = conv2d(x, kernel), min(3, outputs)
+    np.testing.assert_allclose(y[..., :kept], x[..., :kept], atol=1e-6)
+    expected = he_normal(KEY, kernel.shape)[..., kept:]
+    np.testing.assert_array_equal(kernel[..., kept:], expected)

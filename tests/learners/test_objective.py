@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from dl_jax.errors import UsageError
+from dl_jax.functional import cross_entropy
 from dl_jax.learners import (
     Metrics,
     Outcome,
@@ -20,8 +21,10 @@ from dl_jax.learners import (
     over_hyperparameters,
     over_seeds,
     sharded,
+    supervised,
 )
 from dl_jax.learners import local_mesh as make_mesh
+from dl_jax.models import chain, linear, norm
 from tests.learners.problem import (
     KEY,
     close,
@@ -169,6 +172,28 @@ def test_a_start_takes_the_place_of_the_initial_parameters():
 def test_a_start_that_does_not_fit_is_refused(params, said):
     with pytest.raises(UsageError, match=said):
         jax.eval_shape(recurrent_learner().init, KEY, (params, {}))
+
+
+def test_layers_that_a_start_has_not_are_drawn_for_each_replica():
+    features = chain({"dense": linear(3, 4), "norm": norm(4)})
+    model = chain({"features": features, "head": linear(4, 2)})
+    learner = over_seeds(supervised(model, cross_entropy, optax.sgd(0.1)), 2)
+    params, model_state = jax.tree.map(jnp.sin, model.init(jax.random.key(5)))
+    del params["head"]
+    state = jax.jit(learner.init)(KEY, (params, model_state))
+    fresh = jax.jit(learner.init)(KEY)
+    for replica in range(2):
+        close(replica_of(state.params["features"], replica), params["features"])
+        close(replica_of(state.model_state, replica), model_state)
+    close(state.params["head"], fresh.params["head"])
+    assert not np.allclose(*state.params["head"]["kernel"])
+    for start, said in (
+        ((params, {}), "of its model_state features/norm/mean is absent there"),
+        (({"features": {"dense": {"bias": jnp.zeros(4)}}}, {}), "features/dense/kernel is absent"),
+        (({"hed": {"kernel": jnp.zeros((4, 2))}}, {}), "hed/kernel is .* there and absent here"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            jax.eval_shape(learner.init, KEY, start)
 
 
 @pytest.mark.parametrize(

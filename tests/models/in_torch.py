@@ -4,7 +4,7 @@ from itertools import groupby
 
 import torch
 from torch.nn.functional import batch_norm as torch_batch_norm
-from torch.nn.functional import conv2d, linear, max_pool2d, pad, relu
+from torch.nn.functional import conv2d, gelu, linear, max_pool2d, pad, relu
 
 
 def mlp(params, state, x, train):
@@ -83,3 +83,87 @@ def _dense_layers(params, x):
         if name.startswith("dense"):
             x = relu(dense(x, **params[name]))
     return dense(x, **params["head"])
+
+
+def resnet18(params, state, x, train):
+    """Stages of two basic blocks; the stem is the one that its kernel shows."""
+    new, window = {}, len(params["conv1"]["kernel"])
+    x = padded_conv(x, **params["conv1"], stride=1 if window == 3 else 2)
+    x, new["norm1"] = batch_norm(x, params["norm1"], state["norm1"], train)
+    x = relu(x)
+    if window == 7:
+        x = max_pool2d(x.permute(0, 3, 1, 2), 3, 2, 1).permute(0, 2, 3, 1)
+    for name in [name for name in params if name.startswith("layer")]:
+        own, statistics, after = params[name], state[name], {}
+        stride = 2 if "shortcut" in own else 1
+        y = padded_conv(x, **own["conv1"], stride=stride)
+        y, after["norm1"] = batch_norm(y, own["norm1"], statistics["norm1"], train)
+        y = padded_conv(relu(y), **own["conv2"])
+        y, after["norm2"] = batch_norm(y, own["norm2"], statistics["norm2"], train)
+        x, shortcut = projected(x, own, statistics, stride, train)
+        x, new[name] = relu(y + x), {**after, **shortcut}
+    return dense(x.mean((1, 2)), **params["head"]), new
+
+
+def projected(x, params, state, stride, train):
+    """A residual's shortcut: the identity, or a convolution and a normalization."""
+    if "shortcut" not in params:
+        return x, {}
+    x = padded_conv(x, **params["shortcut"]["conv"], stride=stride)
+    before = state["shortcut"]["norm"]
+    x, norm = batch_norm(x, params["shortcut"]["norm"], before, train)
+    return x, {"shortcut": {"norm": norm}}
+
+
+def wide_resnet(params, state, x, train):
+    """Stages of one block each, which changes the shape."""
+    new = {}
+    x = padded_conv(x, **params["conv1"])
+    for name in [name for name in params if name.startswith("layer")]:
+        own, statistics, after = params[name], state[name], {}
+        stride = 1 if name.startswith("layer1") else 2
+        x, after["norm1"] = batch_norm(x, own["norm1"], statistics["norm1"], train)
+        x, own, statistics = relu(x), own["block"], statistics["block"]
+        y = padded_conv(x, **own["conv1"], stride=stride)
+        y, inner = batch_norm(y, own["norm2"], statistics["norm2"], train)
+        y = padded_conv(relu(y), **own["conv2"])
+        x = y + padded_conv(x, **own["shortcut"], stride=stride)
+        new[name] = {**after, "block": {"norm2": inner}}
+    x, new["norm1"] = batch_norm(x, params["norm1"], state["norm1"], train)
+    return dense(relu(x).mean((1, 2)), **params["head"]), new
+
+
+def vgg16(params, state, x, train):
+    """Blocks of convolutions, each with a normalization, and dense layers."""
+    own, after = params["features"], {}
+    names = [name for name in own if name.startswith("conv")]
+    for _, block in groupby(names, lambda name: name.split("_")[0]):
+        for name in block:
+            x, norm = padded_conv(x, **own[name]), name.replace("conv", "norm")
+            x, after[norm] = batch_norm(x, own[norm], state["features"][norm], train)
+            x = relu(x)
+        x = max_pool(x)
+    x = relu(dense(x.flatten(1), **params["classifier"]["dense1"]))
+    return dense(x, **params["head"]), {"features": after}
+
+
+def whitened_cnn(params, state, x, train):
+    """The kernel of the first layer is state."""
+    new = {"whiten": dict(state["whiten"])}
+    kernel = state["whiten"]["kernel"].permute(3, 2, 0, 1)
+    x = conv2d(x.permute(0, 3, 1, 2), kernel, params["whiten"]["bias"]).permute(0, 2, 3, 1)
+    x = gelu(x)
+    for name in [name for name in params if name.startswith("conv")]:
+        x = padded_conv(x, **params[name])
+        x = max_pool(x) if name.endswith("_1") else x
+        norm = name.replace("conv", "norm")
+        x, new[norm] = batch_norm(x, params[norm], state[norm], train, momentum=0.6)
+        x = gelu(x)
+    return dense(x.amax((1, 2)), **params["head"]) / 9, new
+
+
+def padded_conv(x, kernel, bias=None, stride=1):
+    """With half a kernel of padding on all sides."""
+    x, window = x.permute(0, 3, 1, 2), kernel.shape[0]
+    y = conv2d(x, kernel.permute(3, 2, 0, 1), bias, stride, window // 2)
+    return y.permute(0, 2, 3, 1)

@@ -19,11 +19,15 @@ from dl_jax.models import (
     mlp,
     norm,
     residual,
+    resnet18,
+    whitened_cnn,
+    wide_resnet,
 )
 from tests.models.check_model import Row, check_model, check_reference
 
 IMAGE = 9, 6, 2
 IMAGES = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
+SQUARES = np.random.default_rng(1).normal(size=(6, 17, 16, 2)).astype(np.float32)
 
 
 def floats(*shape):
@@ -63,13 +67,24 @@ def residuals():
     return chain({"layer1_0": residual(branch()), "layer2_0": residual(branch(3, 2), down)})
 
 
+# fmt: off
 MODELS = {
     "linear": Row(lambda: mlp(IMAGE, (), 4), IMAGES, floats(6, 4), "mlp"),
     "mlp": Row(partial(mlp, IMAGE, (8, 7), 4), IMAGES, floats(6, 4), "mlp", eager=True),
     "cnn": Row(partial(cnn, IMAGE, [(4,), (8,)], 4, widths=(16,)), IMAGES, floats(6, 4), "cnn"),
     "nested chains": Row(nested, IMAGES, floats(6, 3), "nested"),
     "residuals": Row(residuals, IMAGES, floats(6, 5, 3, 3), "residuals"),
+    "resnet18": Row(partial(resnet18, 3, width=2, in_channels=2), SQUARES, floats(6, 3),
+                    "resnet18", coarse=(0.1, 2.0), exact=1e-3),
+    "resnet18 for ImageNet": Row(partial(resnet18, 3, width=2, in_channels=2, stem="imagenet"),
+                                 SQUARES, floats(6, 3), "resnet18", coarse=(0.1, 2.0), exact=1e-3),
+    "wide_resnet": Row(partial(wide_resnet, 10, 2, 3, in_channels=2), IMAGES, floats(6, 3),
+                       "wide_resnet"),
+    "whitened_cnn": Row(partial(whitened_cnn, 3, widths=(20, 24), in_channels=2), IMAGES,
+                        floats(6, 3), "whitened_cnn", coarse=(0.03, 0.5),
+                        random="(conv._1|head)/kernel", fixed="whiten/kernel"),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", MODELS)

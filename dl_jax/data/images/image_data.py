@@ -14,10 +14,11 @@ class ImageData:
     """A dataset of labeled images."""
 
     dataset: str = "digits"
-    """`digits` (comes with the installation), the TFDS name of an image classification dataset such
-    as `mnist`, or a folder with images of each class."""
+    """`digits` or `shapes` (they come with the installation), the TFDS name of an image
+    classification dataset such as `mnist`, or a folder with images of each class."""
     image_size: tuple[int, int] | None = None
-    """Height and width to resize images to; required if images differ in size."""
+    """Height and width to scale images to, cropped to their middle; required if they differ in
+    size."""
     split_seed: int = 0
     """Chooses the examples that are held out for validation (and for the test, if the dataset has
     no test split)."""

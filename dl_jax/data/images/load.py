@@ -9,11 +9,14 @@ from dl_jax.data.cache import Arrays, cached
 from dl_jax.data.images.digits import digits
 from dl_jax.data.images.folder_source import find_folder, looks_like_folder
 from dl_jax.data.images.image_dataset import ImageDataset
+from dl_jax.data.images.shapes import shapes
 from dl_jax.data.images.source import DECODING, ImageSize, Source, check_image_size
 from dl_jax.data.splits import SPLITS, split_indices
 from dl_jax.errors import UsageError, check_choice, check_integer, check_range
 
 PathLike = str | os.PathLike[str]
+EMBEDDED = {"digits": digits, "shapes": shapes}
+"""What comes with the installation: `f(image_size)` gives all examples."""
 
 
 def load(
@@ -30,21 +33,23 @@ def load(
 
     The splits are disjoint and depend on `split_seed` alone. A dataset that comes with a
     validation split keeps it; otherwise `validation_fraction` of the training examples, drawn at
-    random, are held out. The test split is the dataset's own; if there is none, as in `digits`,
-    a fifth of the training examples are held out for it first. If the labels of the test split are
-    withheld (all -1, as ImageNet's), it cannot be used: the validation split takes its place, with
-    a warning, and validation examples are held out from the training examples.
+    random, are held out. The test split is the dataset's own; if there is none, as in `digits` and
+    `shapes`, a fifth of the training examples are held out for it first. If the labels of the test
+    split are withheld (all -1, as ImageNet's), it cannot be used: the validation split takes its
+    place, with a warning, and validation examples are held out from the training examples.
 
     Args:
-        name: `digits`, which comes with the installation; a TFDS name such as `mnist`; or a folder
-            with a folder of images for each class, `FOLDER/CLASS/*.png`, or, divided already,
-            `FOLDER/train/CLASS/*.png` and `FOLDER/test/CLASS/*.png`. A folder that has the name of
-            a dataset is written with its path, as in `./mnist`.
+        name: `digits` (gray) or `shapes` (in color), which come with the installation; a TFDS name
+            such as `mnist`; or a folder with a folder of images for each class,
+            `FOLDER/CLASS/*.png`, or, divided already, `FOLDER/train/CLASS/*.png` and
+            `FOLDER/test/CLASS/*.png`. A folder that has the name of a dataset is written with its
+            path, as in `./mnist`.
         split: `train`, `validation` or `test`.
         data_dir: folder of prepared TFDS datasets; `$TFDS_DATA_DIR` if None.
         validation_fraction: share of the training examples held out, in (0, 1).
         split_seed: chooses which are held out.
-        image_size: height and width to scale to; needed if the images differ in size.
+        image_size: height and width; needed if the images differ in size. They are scaled until
+            they cover it, and cropped to their middle.
         cache_dir: where decoded examples are kept; the user's cache folder if None.
 
     Raises:
@@ -85,8 +90,8 @@ def _load(
     )
     check_integer("split_seed", seed, low=0, high=None)
     check_image_size(image_size)
-    if name == "digits":
-        everything = digits(image_size)
+    if name in EMBEDDED:
+        everything = EMBEDDED[name](image_size)
         indices = split_indices(len(everything), ("validation", "test"), fraction, seed)
         return {split: everything.subset(indices[split], split) for split in splits}
     source = _find(name, data_dir)

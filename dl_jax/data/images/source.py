@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dl_jax.data.cache import Allocate
 from dl_jax.errors import UsageError, check_integer
 
-DECODING = 2
+DECODING = 3
 """Version of the decoding: raise it with any change of the pixels or labels that it gives."""
 MAX_SIDE = 2**14
 """Largest height and width that images are scaled to, in pixels."""
@@ -74,11 +74,13 @@ def differ_in_size(name: str) -> UsageError:
 
 
 def to_pixels(image: Image.Image, channels: int, image_size: ImageSize | None) -> NDArray[np.uint8]:
-    """Pixels `[height, width, channels]`: gray levels or RGB, scaled if a size is given.
+    """Pixels `[height, width, channels]`: gray levels or RGB.
 
-    Transparency is dropped.
+    If a size is given, the image is scaled, its aspect kept, until it covers that size, and cropped
+    to its middle. Transparency is dropped.
     """
     image = image.convert("L" if channels == 1 else "RGB")
     if image_size is not None:
-        image = image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
+        height, width = image_size
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)

@@ -103,9 +103,9 @@ def _absence(name: str, root: Path, known: Sequence[str]) -> UsageError:
     base = name.split("/")[0]
     on_disk = [path.name for path in _folders(root)]
     if base not in known and base not in on_disk:
-        options = ["digits", *known, *on_disk]
+        options = ["digits", "shapes", *known, *on_disk]
         return UsageError(
-            f"dataset {name!r} is unknown, expected 'digits', the TFDS name of an image "
+            f"dataset {name!r} is unknown, expected 'digits', 'shapes', the TFDS name of an image "
             f"classification dataset such as 'mnist', or a folder of images{nearest(name, options)}"
         )
     advice = (

@@ -271,6 +271,11 @@ ROWS = {
         lambda draw, random: Case(random.normal(size=(2, draw(sizes), draw(sizes), 3))),
         edges={"no images": Edge(Case(np.ones((0, 4, 4, 1))))},
     ),
+    "global_max_pool": Operation(
+        f.global_max_pool, lambda x: x.max((1, 2)),
+        lambda draw, random: Case(images_without_ties(draw, random, 3)),
+        edges={"ties": Edge(Case(np.zeros((1, 2, 2, 1))), np.zeros((1, 1)), (first,))},
+    ),
     "random_horizontal_flip": Operation(
         lambda x: f.random_horizontal_flip(x, key=KEY),
         lambda x: rearranged(x, flip),

@@ -1,0 +1,76 @@
+"""Augmentations of batches: composed, by epoch, and mixing labels with their images."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dl_jax.errors import UsageError
+from dl_jax.functional import alternating_flip, mixup, random_crop, random_horizontal_flip
+from dl_jax.learners import augment_all, augment_images, flip_every_other_epoch, mix_images
+
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+BATCH = {
+    "image": RNG.integers(0, 256, (8, 4, 5, 1)).astype(np.uint8),
+    "label": RNG.integers(0, 3, 8),
+    "index": np.arange(8) * 7,
+    "epoch": np.arange(8) % 2,
+}
+
+
+def test_images_change_in_turn_each_with_a_key_of_its_own():
+    shift = partial(random_crop, pixels=1)
+    changed = augment_images(random_horizontal_flip, shift)(BATCH, key=KEY)
+    first, second = jax.random.split(KEY, 2)
+    expected = shift(random_horizontal_flip(BATCH["image"], key=first), key=second)
+    np.testing.assert_array_equal(changed["image"], expected)
+    assert all(changed[name] is BATCH[name] for name in ("label", "index", "epoch"))
+
+
+def test_augmentations_compose():
+    one, two = augment_images(random_horizontal_flip), flip_every_other_epoch(3)
+    changed = augment_all(one, two)(BATCH, key=KEY)
+    first, second = jax.random.split(KEY, 2)
+    expected = two(one(BATCH, key=first), key=second)
+    np.testing.assert_array_equal(changed["image"], expected["image"])
+    assert augment_all()(BATCH, key=KEY) is BATCH
+
+
+def test_flips_follow_the_epoch_of_the_batch():
+    for key in (KEY, jax.random.key(1)):
+        changed = flip_every_other_epoch(3)(BATCH, key=key)
+        expected = alternating_flip(BATCH["image"], BATCH["index"], BATCH["epoch"], seed=3)
+        np.testing.assert_array_equal(changed["image"], expected)
+
+
+@pytest.mark.parametrize("labels", ["numbers", "distributions"])
+def test_labels_are_mixed_with_their_images(labels):
+    targets = jax.nn.one_hot(BATCH["label"], 3)
+    batch = BATCH if labels == "numbers" else {**BATCH, "label": targets}
+    mixed = mix_images(mixup, 3)(batch, key=KEY)
+    images, expected = mixup(BATCH["image"], targets, key=KEY)
+    np.testing.assert_array_equal(mixed["image"], images)
+    np.testing.assert_array_equal(mixed["label"], expected)
+
+
+def test_what_a_batch_has_not_is_named():
+    for augment, name in (
+        (augment_images(random_horizontal_flip, name="picture"), "picture"),
+        (flip_every_other_epoch(), "epoch"),
+        (mix_images(mixup, 3, targets="target"), "target"),
+    ):
+        batch = {name: array for name, array in BATCH.items() if name != "epoch"}
+        with pytest.raises(UsageError, match=f"a batch has no array '{name}', its arrays are"):
+            augment(batch, key=KEY)
+    with pytest.raises(UsageError, match="num_classes is 0"):
+        mix_images(mixup, 0)
+
+
+def test_they_are_compiled_with_the_step():
+    augment = augment_all(flip_every_other_epoch(), mix_images(mixup, 3))
+    compiled = jax.jit(augment)(BATCH, key=KEY)
+    for name, array in augment(BATCH, key=KEY).items():
+        np.testing.assert_allclose(compiled[name], jnp.asarray(array), atol=1)

@@ -29,7 +29,8 @@ class Script(NamedTuple):
 
     described: folders of the run that `load_run` reads. on_images: whether those are classifiers
     of images. repeats: whether the second time gives the same numbers. rendered: whether its
-    figures are, which those that another row has need not be.
+    figures are, which those that another row has need not be. slow: a deep network, minutes long:
+    left out unless asked for.
     """
 
     options: tuple[str, ...]
@@ -38,6 +39,7 @@ class Script(NamedTuple):
     on_images: bool = False
     repeats: bool = True
     rendered: bool = True
+    slow: bool = False
 
 
 TRAINED = ("--steps", "6", "--evaluate-every", "3", "--batch-size", "20")
@@ -55,6 +57,71 @@ SCRIPTS = {
         ("--filters", "4", "8", "--widths", "8", "--compute-dtype", "bfloat16", *VISION),
         CLASSIFIER,
         rendered=False,
+    ),
+    "vision.fashion_best": Script(
+        ("--widths", "8", "8", "--cutout", "2", *VISION),
+        CLASSIFIER - {"first_layer_filters"},
+        rendered=False,
+    ),
+    "vision.fashion_vgg16": Script(
+        ("--dataset", "digits", "--image-size", "32", "32", "--classifier", "8", *TRAINED),
+        CLASSIFIER,
+        rendered=False,
+        slow=True,
+    ),
+    "vision.cifar": Script(
+        ("--widths", "8", "8", "--cutout", "2", "--cutmix", "--average", "0.9", *VISION),
+        CLASSIFIER - {"first_layer_filters"},
+        rendered=False,
+    ),
+    "vision.transfer": Script(
+        (
+            "--pretrain-on",
+            "shapes",
+            "--pretrain-classes",
+            "bar",
+            "disk",
+            "--width",
+            "2",
+            "--transfer-to",
+            "shapes",
+            "--transfer-classes",
+            "star",
+            "ring",
+            "--fractions",
+            "0.1",
+            "--seeds",
+            "2",
+            "--least-steps",
+            "4",
+            "--epochs",
+            "0.1",
+            "--pretrain.epochs",
+            "0.1",
+        ),
+        {"transfer"},
+        (),
+        slow=True,
+    ),
+    "vision.layers": Script(
+        (
+            "--dataset",
+            "shapes",
+            "--first-classes",
+            "bar",
+            "disk",
+            "--second-classes",
+            "star",
+            "ring",
+            "--width",
+            "2",
+            "--probes",
+            "100",
+            *TRAINED,
+        ),
+        {"layers", "alignment"},
+        (),
+        slow=True,
     ),
     "basics.regression": Script(
         ("--widths", "4", "--seeds", "2", *TRAINED), {"fit", "training_curves"}
@@ -118,7 +185,10 @@ def drawn(run: Path) -> set[str]:
     return {path.stem for path in (run / "figures").glob("*.png")}
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(n, marks=[pytest.mark.slow] if s.slow else []) for n, s in SCRIPTS.items()],
+)
 def test_a_script_runs_draws_resumes_and_can_be_read_back(
     request, tmp_path, monkeypatch, capsys, script
 ):
@@ -199,7 +269,7 @@ def leaves(config_class, path=()):
 OTHER = {
     "image_size": (16, 24), "steps": 7, "name": "mine", "data_dir": Path("data"), "require": "cpu",
     "dataset": "cifar10", "monitor": "loss", "out": Path("elsewhere"), "target": "price",
-    "warmup": 0.25, "animate": 3, "width": 140, "parts": 5,
+    "warmup": 0.25, "animate": 3, "width": 140, "parts": 5, "fractions": (0.25, 0.5),
 }  # fmt: skip
 
 
@@ -211,15 +281,23 @@ def another(name: str, hint: Any, value: Any) -> Any:
         return next(choice for choice in get_args(hint)[::-1] if choice != value)
     if name in OTHER:
         return OTHER[name] if OTHER[name] != value else "accuracy"
+    if isinstance(value, str):
+        return "another"
     if isinstance(value, tuple):
-        return (3, 5)
+        return ("one", "two") if get_args(hint)[0] is str else (3, 5)
     return type(value)(value + 1 if isinstance(value, int) else value / 2 + 0.125)
 
 
-def as_options(name: str, value: Any) -> list[str]:
-    option = "--" + name.replace("_", "-")
+def as_options(path: tuple[str, ...], value: Any) -> list[str]:
+    """What stands on the command line; the four configurations that all scripts have need no name.
+
+    As in `--steps 7`, `--no-flip` and `--pretrain.steps 7`.
+    """
+    *outer, name = [part.replace("_", "-") for part in path]
+    outer = [] if path[0] in ("data", "fit", "optimizer", "run") else outer
+    option = "--" + ".".join([*outer, f"no-{name}" if value is False else name])
     if isinstance(value, bool):
-        return [option if value else "--no-" + option[2:]]
+        return [option]
     values = value if isinstance(value, tuple) else (value,)
     return [option, *map(str, values)]
 
@@ -228,7 +306,7 @@ def as_options(name: str, value: Any) -> list[str]:
 def test_every_field_can_be_set(script: str):
     config_class = module_of(script).Config
     expected = {path: another(path[-1], hint, v) for path, hint, v in leaves(config_class)}
-    options = [word for path, value in expected.items() for word in as_options(path[-1], value)]
+    options = [word for path, value in expected.items() for word in as_options(path, value)]
     config = parse(config_class, options)
     for path, hint, default in leaves(config_class):
         value = config

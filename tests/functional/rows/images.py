@@ -171,6 +171,17 @@ def convolution_case(draw, random):
     )  # fmt: skip
 
 
+def halving_case(draw, random):
+    """Kernels of 4x4 with stride 2 take the path of blocks where the padded image is even."""
+    height, width, channels = draw(st.sampled_from(((6, 8, 5), (4, 6, 2), (7, 6, 4), (8, 4, 1))))
+    return Case(
+        random.normal(size=(2, height, width, channels)),
+        random.normal(size=(4, 4, channels, draw(st.sampled_from((3, 2))))),
+        stride=2, padding=draw(st.sampled_from(("SAME", 1, "VALID", ((2, 0), (1, 3))))),
+        dilation=1, groups=1,
+    )  # fmt: skip
+
+
 def transpose_case(paddings):
     def case(draw, random):
         inputs, outputs = draw(st.sampled_from((3, 5, 1))), draw(st.sampled_from((4, 2)))
@@ -242,6 +253,7 @@ POOLING = {
 
 ROWS = {
     "conv2d": Operation(f.conv2d, conv2d, convolution_case, conv2d_in_torch, CONVOLUTION),
+    "conv2d of 4x4 with stride 2": Operation(f.conv2d, conv2d, halving_case, conv2d_in_torch),
     "conv2d_transpose": Operation(
         f.conv2d_transpose, conv2d_transpose,
         transpose_case(st.sampled_from(("SAME", "VALID", ((0, 1), (1, 0))))),

@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 import pytest
 
-from dl_jax.data import ImageData
 from dl_jax.runs import launch, load_run
 from dl_jax.runs.launch import parse
 from dl_jax.training import predict
@@ -66,6 +65,7 @@ SCRIPTS = {
     "vision.fashion_vgg16": Script(
         ("--dataset", "digits", "--image-size", "32", "32", "--classifier", "8", *TRAINED),
         CLASSIFIER,
+        on_images=True,
         rendered=False,
         slow=True,
     ),
@@ -212,7 +212,7 @@ def test_a_script_runs_draws_resumes_and_can_be_read_back(
     for folder, of in zip(described.described, each.values(), strict=False):
         loaded = load_run(run / folder, replica=0)
         if described.on_images:
-            test = ImageData().load()["test"]
+            test = parse(module_of(script).Config, list(options)).data.load()["test"]
             logits = predict(loaded.model, loaded.params, loaded.model_state, test)
             right = (logits.argmax(-1) == test.arrays["label"]).mean()
             assert right == of["accuracy"]["values"][0]

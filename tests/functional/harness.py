@@ -17,7 +17,7 @@ except ImportError:
 
 Tree = Any
 HALF = jnp.bfloat16
-TOLERANCE = {np.dtype(np.float32): 1e-4, np.dtype(HALF): 3e-2}
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(HALF): 3e-2}
 
 
 class Case:
@@ -161,10 +161,10 @@ def compare_with_torch(operation: Operation, case: Case) -> None:
     expected = operation.torch(*tensors, **case.options)
     cotangents = cotangents_for(jax.tree.map(lambda y: y.detach().numpy(), expected))
     value, gradients = jax.jit(value_and_gradients(operation, case.options))(operands, cotangents)
-    near(value, jax.tree.map(lambda y: y.detach().numpy(), expected), 1e-4)
+    near(value, jax.tree.map(lambda y: y.detach().numpy(), expected), 2e-5)
     total = sum(
         (torch.tensor(g.astype(float)) * y).sum()
         for g, y in zip(jax.tree.leaves(cotangents), jax.tree.leaves(expected), strict=True)
     )
     wanted = torch.autograd.grad(total, jax.tree.leaves(tensors))
-    near(jax.tree.leaves(gradients), [g.numpy() for g in wanted], 1e-4)
+    near(jax.tree.leaves(gradients), [g.numpy() for g in wanted], 2e-5)

@@ -4,7 +4,8 @@ Two networks learn different classes of the same images, each from several seeds
 features (their mean over all pixels) of the same images, of all classes: in how many directions
 they vary, how many images lie nearest to the mean of their own class, and how much two networks'
 features have in common (CKA). Where networks of two tasks have as much in common as two seeds of
-one task, the layer does not depend on the task.
+one task, the layer does not depend on the task. Two networks of the same seed begin with the same
+values, and are not compared.
 Source: the course, which asks whether early layers depend on the task.
 Command: python -m experiments.vision.layers
 """
@@ -12,7 +13,7 @@ Command: python -m experiments.vision.layers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import jax
@@ -85,7 +86,8 @@ def main(config: Config) -> None:
         evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
         measured[name] = evaluate(fitted[name].best, data["test"]).means()
         found[name] = read_features(folder, fitted[name])
-    report_each(run, fitted, measured, figures_of(found, np.asarray(seen.arrays["label"][:]), data))
+    labels = np.asarray(seen.arrays["label"][:])
+    report_each(run, fitted, measured, figures_of(found, labels, everything))
 
 
 def keep_features(model: Model, images: ImageDataset, folder: Path, state) -> dict[str, float]:
@@ -142,8 +144,9 @@ def figures_of(found: Mapping[str, Found], labels: np.ndarray, data: dict[str, I
         }
 
     def shared(a: np.ndarray, b: np.ndarray | None = None) -> list[float]:
-        pairs = combinations(a, 2) if b is None else [(x, y) for x in a for y in b]
-        return [linear_cka(x, y) for x, y in pairs]
+        pairs = permutations(range(len(a)), 2) if b is not None else combinations(range(len(a)), 2)
+        b = a if b is None else b
+        return [linear_cka(a[i], b[j]) for i, j in pairs]
 
     same = np.array([shared(last["first"][n]) + shared(last["second"][n]) for n in LAYERS]).T
     other = np.array([shared(last["first"][n], last["second"][n]) for n in LAYERS]).T

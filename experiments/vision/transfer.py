@@ -35,7 +35,7 @@ from dl_jax.models import (
     resnet18,
     with_frozen_statistics,
 )
-from dl_jax.optim import OptimizerConfig, adam, by_path, freeze, make_optimizer, make_schedule
+from dl_jax.optim import OptimizerConfig, by_path, freeze, make_optimizer
 from dl_jax.reports import data_figure, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
 from dl_jax.training import FitConfig, fit, make_evaluate, predict
@@ -217,15 +217,14 @@ def head_only(config: Config, model: Model, learned: Weights, task: Task):
 
 def gradual_unfreezing(config: Config, model: Model, learned: Weights, task: Task):
     """The head, then one stage more in each further sixth of the training."""
-    schedule = make_schedule(config.optimizer, task.fit.steps)
-    groups = []
+    optimizer, groups = make_optimizer(config.optimizer, task.fit.steps), []
     for number, pattern in enumerate((*STAGES, ".*")):
         begin = number * task.fit.steps // (len(STAGES) + 1)
 
-        def rate(step, begin=begin):
-            return jnp.where(step >= begin, schedule(step), 0.0)
+        def begun(step, begin=begin):
+            return jnp.where(step >= begin, 1.0, 0.0)
 
-        groups.append((pattern, adam(rate)))
+        groups.append((pattern, optax.chain(optimizer, optax.scale_by_schedule(begun))))
     return with_frozen_statistics(model), learned, by_path(groups)
 
 

@@ -134,17 +134,14 @@ def wide_resnet(params, state, x, train):
 
 
 def vgg16(params, state, x, train):
-    """Blocks of convolutions, each with a normalization, and dense layers."""
-    own, after = params["features"], {}
-    names = [name for name in own if name.startswith("conv")]
-    for _, block in groupby(names, lambda name: name.split("_")[0]):
+    """Blocks of convolutions, and dense layers, without normalization."""
+    own = params["features"]
+    for _, block in groupby(own, lambda name: name.split("_")[0]):
         for name in block:
-            x, norm = padded_conv(x, **own[name]), name.replace("conv", "norm")
-            x, after[norm] = batch_norm(x, own[norm], state["features"][norm], train)
-            x = relu(x)
+            x = relu(padded_conv(x, **own[name]))
         x = max_pool(x)
     x = relu(dense(x.flatten(1), **params["classifier"]["dense1"]))
-    return dense(x, **params["head"]), {"features": after}
+    return dense(x, **params["head"]), {}
 
 
 def whitened_cnn(params, state, x, train):

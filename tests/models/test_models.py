@@ -20,6 +20,7 @@ from dl_jax.models import (
     norm,
     residual,
     resnet18,
+    vgg16,
     whitened_cnn,
     wide_resnet,
 )
@@ -27,6 +28,7 @@ from tests.models.check_model import Row, check_model, check_reference
 
 IMAGE = 9, 6, 2
 IMAGES = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
+PICTURES = np.random.default_rng(2).normal(size=(2, 32, 32, 2)).astype(np.float32)
 SQUARES = np.random.default_rng(1).normal(size=(6, 17, 16, 2)).astype(np.float32)
 
 
@@ -67,6 +69,10 @@ def residuals():
     return chain({"layer1_0": residual(branch()), "layer2_0": residual(branch(3, 2), down)})
 
 
+def small_vgg16(dropout_rate=0.0):
+    return vgg16(3, input_shape=(32, 32, 2), classifier=(4,), dropout_rate=dropout_rate)
+
+
 # fmt: off
 MODELS = {
     "linear": Row(lambda: mlp(IMAGE, (), 4), IMAGES, floats(6, 4), "mlp"),
@@ -80,6 +86,7 @@ MODELS = {
                                  SQUARES, floats(6, 3), "resnet18", coarse=(0.1, 2.0), exact=1e-3),
     "wide_resnet": Row(partial(wide_resnet, 10, 2, 3, in_channels=2), IMAGES, floats(6, 3),
                        "wide_resnet"),
+    "vgg16": Row(small_vgg16, PICTURES, floats(2, 3), "vgg16"),
     "whitened_cnn": Row(partial(whitened_cnn, 3, widths=(20, 24), in_channels=2), IMAGES,
                         floats(6, 3), "whitened_cnn", coarse=(0.03, 0.5),
                         random="(conv._1|head)/kernel", fixed="whiten/kernel"),

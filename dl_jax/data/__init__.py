@@ -5,7 +5,7 @@ from dl_jax.data.images import ImageData, ImageDataset, image_statistics, load, 
 from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
 from dl_jax.data.process_slice import process_slice
 from dl_jax.data.splits import SPLITS
-from dl_jax.data.stream import stream
+from dl_jax.data.stream import evaluation_batches, stream
 from dl_jax.data.tables import (
     TABLES,
     Encoding,
@@ -42,6 +42,7 @@ __all__ = [
     "contiguous",
     "digitize",
     "encode",
+    "evaluation_batches",
     "fit_encoding",
     "grouped_by_length",
     "image_statistics",

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
 from dl_jax.errors import UsageError, check_integer, nearest
@@ -63,24 +63,34 @@ def grouped_by_length(name: str) -> Ordering:
     return ordering
 
 
-class LazyRows:
-    """Selected rows of a memory-mapped array, read from disk when they are indexed.
+class LazyArray:
+    """What is read when it is indexed, along the first axis; `[:]` reads everything.
 
-    Has `shape`, `dtype`, `nbytes`, `len` and indexing along the first axis, as an array has; `[:]`
-    reads everything.
+    Has `shape`, `dtype`, `nbytes` and `len` as an array has.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.nbytes = prod(shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: NDArray[np.integer] | slice) -> NDArray:
+        raise NotImplementedError
+
+
+class LazyRows(LazyArray):
+    """Selected rows of an array that is memory-mapped, or lazy itself.
 
     Attributes:
         array: the whole array.
         indices: which of its rows these are, in their order.
     """
 
-    def __init__(self, array: "NDArray | LazyRows", indices: NDArray[np.integer]) -> None:
+    def __init__(self, array: NDArray | LazyArray, indices: NDArray[np.integer]) -> None:
+        super().__init__((len(indices), *array.shape[1:]), array.dtype)
         self.array, self.indices = array, indices
-        self.shape, self.dtype = (len(indices), *array.shape[1:]), array.dtype
-        self.nbytes = prod(self.shape) * self.dtype.itemsize
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
     def __getitem__(self, rows: NDArray[np.integer] | slice) -> NDArray:
         return self.array[self.indices[rows]]
@@ -104,7 +114,7 @@ class Dataset:
 
     name: str
     split: str
-    arrays: Mapping[str, NDArray | LazyRows]
+    arrays: Mapping[str, NDArray | LazyArray]
     ordering: Ordering = field(default=shuffled, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -206,11 +216,19 @@ class Dataset:
         Raises:
             UsageError: the batch size is not a positive integer.
         """
+        for start in self.evaluation_starts(batch_size):
+            yield self.evaluation_batch(start, batch_size)
+
+    def evaluation_starts(self, batch_size: int) -> range:
+        """The first example of each evaluation batch."""
         check_integer("the evaluation batch size", batch_size, low=1)
-        for start in range(0, self.size, batch_size):
-            indices = np.arange(start, start + batch_size)
-            mask = indices < self.size
-            yield {**self.batch(np.minimum(indices, self.size - 1)), "mask": mask.astype(np.int32)}
+        return range(0, self.size, batch_size)
+
+    def evaluation_batch(self, start: int, batch_size: int) -> dict[str, NDArray]:
+        """The evaluation batch that begins with the example `start`."""
+        indices = np.arange(start, start + batch_size)
+        mask = indices < self.size
+        return {**self.batch(np.minimum(indices, self.size - 1)), "mask": mask.astype(np.int32)}
 
 
 def rows(array: Leaf, index: Leaf) -> Leaf:

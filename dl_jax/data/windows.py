@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from dl_jax.data.dataset import Dataset, LazyRows, Ordering, contiguous, rows
+from dl_jax.data.dataset import Dataset, LazyArray, LazyRows, Ordering, contiguous, rows
 from dl_jax.data.order import Contiguous, Order
 from dl_jax.errors import MAX_INTEGER, UsageError, check_integer
 from dl_jax.types import Batch
@@ -130,8 +130,8 @@ class Windows(Dataset):
             )
 
 
-def _part(array: NDArray | LazyRows, start: int, stop: int) -> NDArray | LazyRows:
+def _part(array: NDArray | LazyArray, start: int, stop: int) -> NDArray | LazyArray:
     """Rows `start` to `stop - 1`, without reading them."""
-    if isinstance(array, LazyRows):
-        return LazyRows(array.array, array.indices[start:stop])
+    if isinstance(array, LazyArray):
+        return LazyRows(array, np.arange(start, stop))
     return array[start:stop]

@@ -1,6 +1,7 @@
 """Training from one step to another, in as few compiled calls as the platform likes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, pairwise
 from typing import NamedTuple, TypeAlias
 
 import jax
@@ -84,9 +85,12 @@ def make_train_chunk(
             state: TrainState, start: int, stop: int, asked_to_stop: AskedToStop
         ) -> tuple[Chunk, int]:
             chunk, reached = start_chunk(state), start
-            for batch in stream(dataset, own_part, start, stop):
-                whole = _whole_batch(chunk.state, batch, len(order.streams))
-                chunk, reached = streamed_step(chunk, whole), reached + 1
+            streams, place = len(order.streams), state.step.sharding
+            batches = (
+                _on_devices(place, part, streams) for part in stream(dataset, own_part, start, stop)
+            )
+            for batch in _one_ahead(batches):
+                chunk, reached = streamed_step(chunk, batch), reached + 1
                 if asked_to_stop():
                     break
             return chunk, reached
@@ -151,12 +155,20 @@ def _batch_shapes(dataset: Dataset, order: Order) -> Batch:
     return jax.eval_shape(dataset.gather, arrays, indices)
 
 
-def _whole_batch(state: TrainState, part: Batch, streams: int) -> Batch:
+def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches; when one is given, the next is on its way to the device."""
+    yield from (this for this, _ in pairwise(chain(batches, [{}])))
+
+
+def _on_devices(sharding: Sharding, part: Batch, streams: int) -> Batch:
     """The batch of which each process has read its part, split over the devices of all."""
+    if not isinstance(sharding, NamedSharding):
+        return jax.device_put(part)
+    split = NamedSharding(sharding.mesh, P(*[None] * streams, sharding.mesh.axis_names))
     if jax.process_count() == 1:
-        return part
-    mesh = state.step.sharding.mesh
-    split = NamedSharding(mesh, P(*[None] * streams, mesh.axis_names))
+        size = min(array.shape[streams] for array in jax.tree.leaves(part))
+        # What the devices do not divide is refused, in a sentence, by the learner.
+        return part if size % sharding.mesh.size else jax.device_put(part, split)
     return {name: jax.make_array_from_process_local_data(split, a) for name, a in part.items()}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from dl_jax.compilation import jit
-from dl_jax.data import Dataset
+from dl_jax.data import Dataset, evaluation_batches
 from dl_jax.errors import UsageError
 from dl_jax.learners import Learner, Metrics, TrainState
 
@@ -20,7 +20,7 @@ def make_evaluate(learner: Learner, batch_size: int) -> Evaluate:
     def evaluate(state: TrainState, dataset: Dataset) -> Metrics:
         # Fetched one batch late: the device never waits for the host, and holds two at most.
         total, pending = None, None
-        for batch in dataset.evaluation_batches(batch_size):
+        for batch in evaluation_batches(dataset, batch_size):
             part = eval_step(state, batch)
             if pending is not None:
                 total = _sum(total, pending)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dl_jax.compilation import jit
-from dl_jax.data import Dataset
+from dl_jax.data import Dataset, evaluation_batches
 from dl_jax.errors import UsageError, nearest
 from dl_jax.models import Model
 from dl_jax.types import Params, State, Tree
@@ -63,7 +63,7 @@ def predict(
         )
     forward, axis = _forward(model.apply, replicas), 1 if replicas else 0
     outputs = []
-    for batch in dataset.evaluation_batches(batch_size):
+    for batch in evaluation_batches(dataset, batch_size):
         outputs.append(forward(params, model_state, batch[inputs]))
         # Fetched one batch late: the device never waits for the host, and holds two at most.
         if len(outputs) > 1:

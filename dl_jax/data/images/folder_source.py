@@ -4,13 +4,13 @@ The layout is that of TFDS's `ImageFolder`, which itself needs TensorFlow.
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dl_jax.data.cache import Allocate
-from dl_jax.data.images.source import ImageSize, Source, differ_in_size, to_pixels
+from dl_jax.data.images.source import Examples, ImageSize, Source, differ_in_size, to_pixels
 from dl_jax.errors import UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -68,11 +68,11 @@ def find_folder(name: str) -> Source:
         for split, by_class in images.items()
     }
 
-    def decode(split: str, allocate: Allocate, image_size: ImageSize | None) -> None:
-        _decode(name, labeled, split, allocate, image_size)
+    def open_split(split: str, image_size: ImageSize | None) -> Examples:
+        return _examples(name, labeled, split, image_size)
 
     sizes = {split: len(found) for split, found in labeled.items()}
-    return Source(name, classes, sizes, fingerprint, decode)
+    return Source(name, classes, sizes, fingerprint, open_split)
 
 
 def _split_folders(folder: Path) -> dict[str, Path]:
@@ -112,23 +112,28 @@ def _fingerprint(folder: Path, paths: list[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decode(
-    name: str, files: Files, split: str, allocate: Allocate, image_size: ImageSize | None
-) -> None:
+def _examples(name: str, files: Files, split: str, image_size: ImageSize | None) -> Examples:
     heads = [_head(path) for found in files.values() for path, _ in found]  # all splits agree
     channels = 1 if {mode for _, mode in heads} <= GRAY else 3
     if image_size is None and len({size for size, _ in heads}) > 1:
         raise differ_in_size(name)
     width, height = heads[0][0] if image_size is None else image_size[::-1]
-    images = allocate("image", (len(files[split]), height, width, channels), np.uint8)
-    labels = allocate("label", (len(files[split]),), np.int32)
-    for index, (path, label) in enumerate(files[split]):
+    shape = (height, width, channels)
+
+    def pixels(path: Path) -> np.ndarray:
         try:
             with Image.open(path) as image:
-                images[index] = to_pixels(image, channels, image_size)
+                return to_pixels(image, channels, image_size).reshape(shape)  # no broadcasting
         except Exception as error:
             raise _unreadable(path, error) from error
-        labels[index] = label
+
+    def images(indices: Sequence[int]) -> np.ndarray:
+        return np.stack([pixels(files[split][index][0]) for index in indices])
+
+    def labels(indices: Sequence[int]) -> np.ndarray:
+        return np.array([files[split][index][1] for index in indices], np.int32)
+
+    return Examples((len(files[split]), *shape), images, labels)
 
 
 def _head(path: Path) -> tuple[tuple[int, int], str]:

@@ -24,6 +24,9 @@ class ImageData:
     no test split)."""
     data_dir: Path | None = place_only(None)
     """Folder of prepared TFDS datasets; `$TFDS_DATA_DIR` where it is not given."""
+    decode_ahead: bool = place_only(False)
+    """Decode images whenever they are needed, ahead of the training step, and not once into the
+    cache: for sets that are too large for the disk."""
 
     def __post_init__(self) -> None:
         check_integer("split_seed", self.split_seed, low=0, high=None)
@@ -36,5 +39,9 @@ class ImageData:
             RunError: the disk of the cache is full.
         """
         return load_splits(
-            self.dataset, self.data_dir, split_seed=self.split_seed, image_size=self.image_size
+            self.dataset,
+            self.data_dir,
+            split_seed=self.split_seed,
+            image_size=self.image_size,
+            decode_ahead=self.decode_ahead,
         )

@@ -2,21 +2,33 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from dl_jax.data.cache import Arrays, cached
+import numpy as np
+from numpy.typing import NDArray
+
+from dl_jax.data.cache import Allocate, cached
 from dl_jax.data.images.digits import digits
 from dl_jax.data.images.folder_source import find_folder, looks_like_folder
 from dl_jax.data.images.image_dataset import ImageDataset
 from dl_jax.data.images.shapes import shapes
-from dl_jax.data.images.source import DECODING, ImageSize, Source, check_image_size
+from dl_jax.data.images.source import (
+    DECODING,
+    EncodedImages,
+    ImageSize,
+    Source,
+    check_image_size,
+)
 from dl_jax.data.splits import SPLITS, split_indices
 from dl_jax.errors import UsageError, check_choice, check_integer, check_range
 
 PathLike = str | os.PathLike[str]
 EMBEDDED = {"digits": digits, "shapes": shapes}
 """What comes with the installation: `f(image_size)` gives all examples."""
+CHUNK = 64
+"""Images that are decoded at once."""
 
 
 def load(
@@ -28,6 +40,7 @@ def load(
     split_seed: int = 0,
     image_size: ImageSize | None = None,
     cache_dir: PathLike | None = None,
+    decode_ahead: bool = False,
 ) -> ImageDataset:
     """One split of an image classification dataset.
 
@@ -51,6 +64,8 @@ def load(
         image_size: height and width; needed if the images differ in size. They are scaled until
             they cover it, and cropped to their middle.
         cache_dir: where decoded examples are kept; the user's cache folder if None.
+        decode_ahead: keep the labels alone there, and decode images whenever they are needed, by
+            threads ahead of the training step: for sets that are too large for the disk.
 
     Raises:
         UsageError: the dataset or split is unknown, not prepared, or cannot be read; or a label is
@@ -59,7 +74,8 @@ def load(
     """
     check_choice("split", split, SPLITS)
     return _load(
-        name, (split,), data_dir, validation_fraction, split_seed, image_size, cache_dir
+        name, (split,), data_dir, validation_fraction, split_seed, image_size, cache_dir,
+        decode_ahead,
     )[split]  # fmt: skip
 
 
@@ -71,9 +87,12 @@ def load_splits(
     split_seed: int = 0,
     image_size: ImageSize | None = None,
     cache_dir: PathLike | None = None,
+    decode_ahead: bool = False,
 ) -> dict[str, ImageDataset]:
     """All three splits of a dataset, by their names; the arguments are those of `load`."""
-    return _load(name, SPLITS, data_dir, validation_fraction, split_seed, image_size, cache_dir)
+    return _load(
+        name, SPLITS, data_dir, validation_fraction, split_seed, image_size, cache_dir, decode_ahead
+    )
 
 
 def _load(
@@ -84,6 +103,7 @@ def _load(
     seed: int,
     image_size: ImageSize | None,
     cache_dir: PathLike | None,
+    decode_ahead: bool,
 ) -> dict[str, ImageDataset]:
     check_range(
         "validation_fraction", fraction, low=0, high=1, exclusive_low=True, exclusive_high=True
@@ -97,7 +117,8 @@ def _load(
     source = _find(name, data_dir)
     stored = _stored_as(source)
     root = None if cache_dir is None else Path(cache_dir)
-    read = {kept: _decoded(source, kept, image_size, root) for kept in {stored[s] for s in splits}}
+    kept = {stored[split] for split in splits}
+    read = {split: _read(source, split, image_size, root, decode_ahead) for split in kept}
     missing = tuple(split for split in ("validation", "test") if stored[split] == "train")
     found = {}
     for split in splits:
@@ -143,7 +164,10 @@ def _stored_as(source: Source) -> dict[str, str]:
     return stored
 
 
-def _decoded(source: Source, split: str, image_size: ImageSize | None, root: Path | None) -> Arrays:
+def _read(
+    source: Source, split: str, image_size: ImageSize | None, root: Path | None, ahead: bool
+) -> Mapping[str, NDArray | EncodedImages]:
+    """Images and labels of a stored split: from the cache, or the images encoded as they are."""
     if not source.splits[split]:
         raise UsageError(f"split {split!r} of {source.name!r} holds no examples")
     key = {
@@ -154,4 +178,28 @@ def _decoded(source: Source, split: str, image_size: ImageSize | None, root: Pat
         "decoding": DECODING,
         "fingerprint": source.fingerprint,
     }
-    return cached(key, lambda allocate: source.decode(split, allocate, image_size), root)
+    if not ahead:
+        return cached(key, partial(_decode, source, split, image_size), root)
+    key = {**key, "name": f"{key['name']}-labels", "image_size": None}
+    labels = cached(key, partial(_decode, source, split, image_size, labels_only=True), root)
+    return {"image": EncodedImages(source.open(split, image_size)), **labels}
+
+
+def _decode(
+    source: Source,
+    split: str,
+    image_size: ImageSize | None,
+    allocate: Allocate,
+    *,
+    labels_only: bool = False,
+) -> None:
+    """Fill the arrays of a stored split."""
+    examples = source.open(split, image_size)
+    count = examples.shape[0]
+    labels = allocate("label", (count,), np.int32)
+    images = None if labels_only else allocate("image", examples.shape, np.uint8)
+    for start in range(0, count, CHUNK):
+        chunk = range(start, min(start + CHUNK, count))
+        labels[start : chunk.stop] = examples.labels(chunk)
+        if images is not None:
+            images[start : chunk.stop] = examples.images(chunk)

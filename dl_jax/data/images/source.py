@@ -1,13 +1,13 @@
 """What `load` needs to know of stored images, wherever and however they are stored."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from dl_jax.data.cache import Allocate
+from dl_jax.data.dataset import LazyArray
 from dl_jax.errors import UsageError, check_integer
 
 DECODING = 3
@@ -15,6 +15,33 @@ DECODING = 3
 MAX_SIDE = 2**14
 """Largest height and width that images are scaled to, in pixels."""
 ImageSize = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labeled images of one split, read and decoded when asked for; by several threads at once.
+
+    Attributes:
+        shape: of all images together, `(examples, height, width, channels)`.
+        images: `images(indices)`, uint8 `[count, height, width, channels]`.
+        labels: `labels(indices)`, int32 `[count]`.
+    """
+
+    shape: tuple[int, int, int, int]
+    images: Callable[[Sequence[int]], NDArray[np.uint8]]
+    labels: Callable[[Sequence[int]], NDArray[np.int32]]
+
+
+class EncodedImages(LazyArray):
+    """The images of a split, decoded whenever they are indexed."""
+
+    def __init__(self, examples: Examples) -> None:
+        super().__init__(examples.shape, np.uint8)
+        self.examples = examples
+
+    def __getitem__(self, rows: NDArray[np.integer] | slice) -> NDArray[np.uint8]:
+        chosen = np.arange(len(self))[rows]
+        return self.examples.images(chosen.ravel().tolist()).reshape(*chosen.shape, *self.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -26,9 +53,8 @@ class Source:
         classes: names of the labels, in their order.
         splits: name of each stored split to its number of examples.
         fingerprint: changes whenever the files do.
-        decode: `decode(split, allocate, image_size)` fills `image`, uint8
-            `[examples, height, width, channels]`, and `label`, int32 `[examples]`; `image_size` is
-            the height and width to scale to, or None.
+        open: `open(split, image_size)` gives the examples of a split; `image_size` is the height
+            and width to scale to, or None.
         hidden: splits whose labels are withheld: all are -1.
     """
 
@@ -36,7 +62,7 @@ class Source:
     classes: tuple[str, ...]
     splits: Mapping[str, int]
     fingerprint: str
-    decode: Callable[[str, Allocate, ImageSize | None], None]
+    open: Callable[[str, ImageSize | None], Examples]
     hidden: frozenset[str] = frozenset()
 
 

@@ -17,8 +17,14 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
 
-from dl_jax.data.cache import Allocate
-from dl_jax.data.images.source import ImageSize, Source, check_label, differ_in_size, to_pixels
+from dl_jax.data.images.source import (
+    Examples,
+    ImageSize,
+    Source,
+    check_label,
+    differ_in_size,
+    to_pixels,
+)
 from dl_jax.data.images.tfds_folder import (
     check_feature_classes,
     data_directory,
@@ -27,7 +33,6 @@ from dl_jax.data.images.tfds_folder import (
 )
 from dl_jax.errors import UsageError
 
-CHUNK = 1024
 LABELS_SEEN = 100
 """Labels, spread over a split, by which one knows whether its labels are withheld."""
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}"
@@ -84,8 +89,8 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
         fingerprint = fingerprint_of(folder)
     except OSError as error:
         raise _unreadable(name, error) from error
-    decode = functools.partial(_decode, prepared)
-    return Source(name, prepared.classes, splits, fingerprint, decode, frozenset(hidden))
+    open_split = functools.partial(_examples, prepared)
+    return Source(name, prepared.classes, splits, fingerprint, open_split, frozenset(hidden))
 
 
 def _open(name: str, folder: Path) -> Prepared:
@@ -188,40 +193,44 @@ def _check_shards(prepared: Prepared, split: str) -> None:
             )
 
 
-def _decode(
-    prepared: Prepared, split: str, allocate: Allocate, image_size: ImageSize | None
-) -> None:
-    """Decode all images and labels of one split.
+def _examples(prepared: Prepared, split: str, image_size: ImageSize | None) -> Examples:
+    """The images and labels of one split.
 
-    Raises:
-        UsageError: a record cannot be read or decoded, or its label is not that of a class.
+    Its functions raise UsageError where a record cannot be read or decoded, or its label is not
+    that of a class.
     """
     height, width = image_size or prepared.image_shape[:2]
     if height is None or width is None:
         raise differ_in_size(prepared.name)
     source = _data_source(prepared, split)
-    channels = prepared.image_shape[-1] or 3
-    images = allocate("image", (len(source), height, width, channels), np.uint8)
-    labels = allocate("label", (len(source),), np.int32)
-    for start in range(0, len(source), CHUNK):
-        chunk = range(start, min(start + CHUNK, len(source)))
-        for index, record in zip(chunk, _read(source, chunk, prepared, split), strict=True):
-            label = int(record[prepared.label])
+    shape = (height, width, prepared.image_shape[-1] or 3)
+
+    def pixels(index: int, record: dict) -> np.ndarray:
+        try:
+            with Image.open(io.BytesIO(record[prepared.image])) as image:
+                return to_pixels(image, shape[-1], image_size).reshape(shape)  # no broadcasting
+        except Exception as error:
+            raise _corrupt(prepared, split, index, error) from error
+
+    def images(indices: Sequence[int]) -> np.ndarray:
+        records = _read(source, indices, prepared, split)
+        return np.stack([pixels(*pair) for pair in zip(indices, records, strict=True)])
+
+    def labels(indices: Sequence[int]) -> np.ndarray:
+        found = [int(record[prepared.label]) for record in _read(source, indices, prepared, split)]
+        for index, label in zip(indices, found, strict=True):
             check_label(label, prepared.classes, _record(prepared, split, index))
-            labels[index] = label
-            try:
-                with Image.open(io.BytesIO(record[prepared.image])) as image:
-                    pixels = to_pixels(image, channels, image_size)
-                images[index] = pixels.reshape(images.shape[1:])  # no broadcasting
-            except Exception as error:
-                raise _corrupt(prepared, split, index, error) from error
+        return np.array(found, np.int32)
+
+    return Examples((len(source), *shape), images, labels)
 
 
-def _read(source: Any, chunk: Sequence[int], prepared: Prepared, split: str) -> Sequence[dict]:
+def _read(source: Any, indices: Sequence[int], prepared: Prepared, split: str) -> Sequence[dict]:
+    indices = list(indices)
     try:
-        return source.__getitems__(list(chunk))
+        return source.__getitems__(indices)
     except Exception:
-        for index in chunk:  # find the record that cannot be read
+        for index in indices:  # find the record that cannot be read
             try:
                 source[index]
             except Exception as error:

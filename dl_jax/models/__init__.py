@@ -1,6 +1,7 @@
 """Models: `(init, apply)` pairs, one architecture a file, and layers of which they are made."""
 
-from dl_jax.models.chain import chain, features, residual
+from dl_jax.models.attribution import grad_cam
+from dl_jax.models.chain import chain, features, residual, split
 from dl_jax.models.cnn import cnn
 from dl_jax.models.flax_bridge import from_linen, from_nnx
 from dl_jax.models.layers import conv, drop, flatten, from_function, linear, norm
@@ -31,6 +32,7 @@ __all__ = [
     "from_function",
     "from_linen",
     "from_nnx",
+    "grad_cam",
     "linear",
     "load_weights",
     "mlp",
@@ -40,6 +42,7 @@ __all__ = [
     "resnet18",
     "resnet34",
     "save_weights",
+    "split",
     "standardize",
     "vgg16",
     "whitened_cnn",

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from dl_jax.errors import UsageError, nearest
+from dl_jax.errors import UsageError, check_choice, nearest
 from dl_jax.models.layer_errors import in_layer
 from dl_jax.models.layers import from_function
 from dl_jax.models.model import Model, Output, checksum, layer_key
@@ -124,6 +124,29 @@ def features(model: Model, names: Sequence[str]) -> Model:
         return {name: found[name] for name in names}, state
 
     return Model(model.init, apply)
+
+
+def split(model: Model, name: str) -> tuple[Model, Model]:
+    """A chain in two: the layers up to one of them, and those after it.
+
+    Both take the parameters and the state of the whole, of which each uses its own: what the second
+    gives for the first's output is what the model gives.
+
+    Args:
+        model: a chain, also with preprocessing or a compute type.
+        name: of one of its layers, not the last; not of one within a layer.
+
+    Raises:
+        UsageError: the model is no chain, or has no such layer before its last.
+    """
+    if not model.layers or SHORTCUT in model.layers:
+        raise UsageError("split takes a model apart that is a chain of layers, and this is none")
+    names = list(model.layers)
+    position = names.index(check_choice("layer", name, names[:-1])) + 1
+    before, after = (
+        {each: model.layers[each] for each in part} for part in (names[:position], names[position:])
+    )
+    return _composed(before), _composed(after)
 
 
 def _composed(layers: Mapping[str, Model]) -> Model:

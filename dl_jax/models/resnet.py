@@ -1,6 +1,6 @@
 """Residual networks: ResNet18 and ResNet34, and wide residual networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -21,6 +21,7 @@ def resnet18(
     width: int = 64,
     in_channels: int = 3,
     zero_init: bool = False,
+    shortcuts: bool = True,
 ) -> Model:
     """A residual network of 18 layers: four stages of two basic blocks.
 
@@ -31,16 +32,18 @@ def resnet18(
         width: filters of the first stage; each further one has twice as many, at half the size.
         in_channels: of the images.
         zero_init: start the last scale of each block at zero, so that it begins as its shortcut.
+        shortcuts: without them it is the plain network that theirs is compared with.
 
     Raises:
         UsageError: a size is not a positive integer, or the stem is unknown; and, when the model is
             applied, the images are integers or have other channels.
 
     Source: He et al. (2015), arXiv:1512.03385, table 1 and section 4.2; the shortcuts that change
-    the shape are convolutions (their option B). `zero_init`: Goyal et al. (2017), arXiv:1706.02677,
-    section 5.1.
+    the shape are convolutions (their option B), the plain network is that of section 3.3.
+    `zero_init`: Goyal et al. (2017), arXiv:1706.02677, section 5.1.
     """
-    return _resnet("resnet18", num_classes, (2, 2, 2, 2), stem, width, in_channels, zero_init)
+    block = partial(basic_block, zero_init=zero_init, shortcut=shortcuts)
+    return _resnet("resnet18", num_classes, (2, 2, 2, 2), stem, width, in_channels, block)
 
 
 def resnet34(
@@ -50,9 +53,11 @@ def resnet34(
     width: int = 64,
     in_channels: int = 3,
     zero_init: bool = False,
+    shortcuts: bool = True,
 ) -> Model:
     """A residual network of 34 layers: stages of 3, 4, 6 and 3 basic blocks, as `resnet18`."""
-    return _resnet("resnet34", num_classes, (3, 4, 6, 3), stem, width, in_channels, zero_init)
+    block = partial(basic_block, zero_init=zero_init, shortcut=shortcuts)
+    return _resnet("resnet34", num_classes, (3, 4, 6, 3), stem, width, in_channels, block)
 
 
 def wide_resnet(
@@ -108,7 +113,9 @@ def wide_resnet(
     )
 
 
-def basic_block(in_channels: int, filters: int, stride: int, zero_init: bool) -> Model:
+def basic_block(
+    in_channels: int, filters: int, stride: int, *, zero_init: bool, shortcut: bool
+) -> Model:
     """Two 3x3 convolutions with a shortcut; the ReLU after their sum is a layer of its own."""
     branch = chain(
         {
@@ -119,6 +126,8 @@ def basic_block(in_channels: int, filters: int, stride: int, zero_init: bool) ->
             "norm2": norm(filters, scale_init=zeros if zero_init else ones),
         }
     )
+    if not shortcut:
+        return branch
     if stride == 1 and in_channels == filters:
         return residual(branch)
     project = {
@@ -154,7 +163,7 @@ def _resnet(
     stem: Stem,
     width: int,
     in_channels: int,
-    zero_init: bool,
+    block_of: Callable[[int, int, int], Model],
 ) -> Model:
     check_choice("stem", stem, ("cifar", "imagenet"))
     described = f"{name} sizes are {num_classes=}, {width=}, {in_channels=}"
@@ -172,7 +181,7 @@ def _resnet(
         filters = width * 2 ** (stage - 1)
         for block in range(count):
             stride = 2 if stage > 1 and block == 0 else 1
-            layers[f"layer{stage}_{block}"] = basic_block(channels, filters, stride, zero_init)
+            layers[f"layer{stage}_{block}"] = block_of(channels, filters, stride)
             layers[f"relu{stage}_{block}"] = relu
             channels = filters
     return chain({**layers, "pool": global_avg_pool, "head": linear(channels, num_classes)})

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dl_jax.evaluation import most_confident_mistakes
+from dl_jax.plots.show_image import show_image
 from dl_jax.plots.style import FAINT, INK, SMALL_SIZE, VERMILLION, hide_axes, new_figure
 
 Images = (
@@ -135,16 +136,7 @@ def _check(
 
 def _tile(axes: Axes, image: np.ndarray, predicted: str, true: str, confidence: float) -> None:
     correct = predicted == true
-    # One scale for all tiles, so that images can be compared.
-    white = 255 if image.dtype == np.uint8 else 1
-    gray = image.shape[-1] == 1
-    axes.imshow(
-        image[..., 0] if gray else image,
-        cmap="gray" if gray else None,
-        vmin=0,
-        vmax=white,
-        interpolation="nearest",
-    )
+    show_image(axes, image)
     axes.spines[:].set(
         visible=True,
         color=FAINT if correct else VERMILLION,

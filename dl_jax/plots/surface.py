@@ -72,39 +72,45 @@ def paths_on_contours(
     return figure
 
 
-def landscape(
+def landscapes(
     along: Float[np.ndarray, " points"],
-    heights: Float[np.ndarray, "points points"],
+    heights: Mapping[str, Float[np.ndarray, "points points"]],
     *,
     title: str | None = None,
 ) -> Figure:
-    """Values of a function on a square, as contours and as a surface, on a logarithmic scale.
+    """Functions on a square, each as contours and as a surface, on one logarithmic scale.
 
     Args:
         along: positions along both directions.
-        heights: positive values; rows follow the second direction.
-        title: above both panels.
+        heights: name to positive values; rows follow the second direction.
+        title: above all panels.
     """
-    figure = new_figure(10.4, 4.6, title)
-    flat = figure.add_subplot(1, 2, 1)
-    norm = LogNorm(heights.min(), heights.max())
-    levels = np.geomspace(heights.min(), heights.max(), 24)
-    filled = flat.contourf(along, along, heights, levels, cmap=SEQUENTIAL, norm=norm)
-    flat.contour(along, along, heights, levels, colors="white", linewidths=0.4)
-    flat.plot(0, 0, marker="*", color="#FFD700", markeredgecolor=INK, markersize=13)
-    flat.set_aspect("equal")
-    style_axes(flat, x="first direction", y="second direction", grid=False)
-    bar = figure.colorbar(filled, ax=flat, fraction=0.046, pad=0.03, format="%.2g")
-    bar.set_label("loss", fontsize=LABEL_SIZE, color=INK)
-    bar.ax.tick_params(labelsize=SMALL_SIZE)
-    space: Any = figure.add_subplot(1, 2, 2, projection="3d")
-    x, y = np.meshgrid(along, along)
-    space.plot_surface(x, y, np.log10(heights), cmap=SEQUENTIAL, linewidth=0.2, edgecolor="white")
-    space.set_xlabel("first direction", fontsize=SMALL_SIZE, color=INK)
-    space.set_ylabel("second direction", fontsize=SMALL_SIZE, color=INK)
-    space.set_zlabel("log10 of the loss", fontsize=SMALL_SIZE, color=INK)
-    space.tick_params(labelsize=SMALL_SIZE - 1)
-    space.locator_params(nbins=5)
-    space.set_box_aspect(None, zoom=0.85)  # otherwise the label of the vertical axis is cut off
-    space.view_init(elev=32, azim=-60)
+    figure = new_figure(10.4, 4.6 * len(heights), title)
+    every = np.concatenate([each.ravel() for each in heights.values()])
+    norm = LogNorm(every.min(), every.max())
+    levels = np.geomspace(every.min(), every.max(), 24)
+    for row, (name, values) in enumerate(heights.items()):
+        flat = figure.add_subplot(len(heights), 2, 2 * row + 1)
+        filled = flat.contourf(along, along, values, levels, cmap=SEQUENTIAL, norm=norm)
+        flat.contour(along, along, values, levels, colors="white", linewidths=0.4)
+        flat.plot(0, 0, marker="*", color="#FFD700", markeredgecolor=INK, markersize=13)
+        flat.set_aspect("equal")
+        style_axes(flat, title=name, x="first direction", y="second direction", grid=False)
+        bar = figure.colorbar(filled, ax=flat, fraction=0.046, pad=0.03, format="%.2g")
+        bar.set_label("loss", fontsize=LABEL_SIZE, color=INK)
+        bar.ax.tick_params(labelsize=SMALL_SIZE)
+        space: Any = figure.add_subplot(len(heights), 2, 2 * row + 2, projection="3d")
+        x, y = np.meshgrid(along, along)
+        space.plot_surface(
+            x, y, np.log10(values), cmap=SEQUENTIAL, linewidth=0.2, edgecolor="white",
+            vmin=np.log10(every.min()), vmax=np.log10(every.max()),
+        )  # fmt: skip
+        space.set_zlim(np.log10(every.min()), np.log10(every.max()))
+        space.set_xlabel("first direction", fontsize=SMALL_SIZE, color=INK)
+        space.set_ylabel("second direction", fontsize=SMALL_SIZE, color=INK)
+        space.set_zlabel("log10 of the loss", fontsize=SMALL_SIZE, color=INK)
+        space.tick_params(labelsize=SMALL_SIZE - 1)
+        space.locator_params(nbins=5)
+        space.set_box_aspect(None, zoom=0.85)  # or the label of the vertical axis is cut off
+        space.view_init(elev=32, azim=-60)
     return figure

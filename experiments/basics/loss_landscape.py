@@ -1,7 +1,7 @@
 """The loss landscape around a trained network, as contours and as a surface.
 
 Two random directions in parameter space span a plane; each is normalized filter by filter to the
-norm of the network's own filters. The loss is evaluated at all points of a grid in one `vmap`.
+norm of the network's own filters.
 Source: Li et al. (2018), arXiv:1712.09913, section 4.
 Command: python -m experiments.basics.loss_landscape --depth 4
 """
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from dl_jax import plots
-from dl_jax.compilation import jit
 from dl_jax.data import ImageData, image_statistics
 from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import cross_entropy
@@ -22,7 +21,10 @@ from dl_jax.models import mlp, on_images
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report
 from dl_jax.runs import RunOptions, launch, open_run
-from dl_jax.training import FitConfig, fit, make_evaluate
+from dl_jax.training import FitConfig, fit, loss_plane, make_evaluate
+
+POINTS_AT_ONCE = 200
+"""Points of the plane at which the loss is computed side by side."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +56,6 @@ class Config:
         check_range("reach", self.reach, low=0, high=100, exclusive_low=True)
 
 
-def filter_normalized(key, params):
-    """A random direction in which each filter has the norm of the network's own filter.
-
-    Biases do not move, as in the paper.
-    """
-    structure = jax.tree.structure(params)
-
-    def direction(key, leaf):
-        if leaf.ndim < 2:
-            return jnp.zeros_like(leaf)
-        axes = tuple(range(leaf.ndim - 1))
-        random = jax.random.normal(key, leaf.shape)
-        norm, random_norm = (jnp.sqrt((x**2).sum(axes, keepdims=True)) for x in (leaf, random))
-        return random * norm / random_norm
-
-    keys = jax.tree.unflatten(structure, list(jax.random.split(key, structure.num_leaves)))
-    return jax.tree.map(direction, keys, params)
-
-
 def main(config: Config) -> None:
     """Train, evaluate the loss around the minimum and draw."""
     data = config.data.load()
@@ -94,22 +77,19 @@ def main(config: Config) -> None:
     params = jax.tree.map(lambda leaf: leaf[0], fitted.best.params)
     shown = train.take(config.examples).arrays
     images, labels = (jnp.asarray(shown[name][:]) for name in ("image", "label"))
-    first, second = (
-        filter_normalized(key, params) for key in jax.random.split(jax.random.key(config.fit.seed))
-    )
 
-    def loss(at):
-        moved = jax.tree.map(lambda p, u, v: p + at[0] * u + at[1] * v, params, first, second)
-        return cross_entropy(model.apply(moved, {}, images, train=False)[0], labels).mean()
+    def loss(params):
+        return cross_entropy(model.apply(params, {}, images, train=False)[0], labels).mean()
 
     along = np.linspace(-config.reach, config.reach, config.points, dtype=np.float32)
-    grid = np.stack(np.meshgrid(along, along), -1).reshape(-1, 2)
-    # One vmap, in batches that fit in memory.
-    heights = np.asarray(jit(lambda grid: jax.lax.map(loss, grid, batch_size=2000))(grid))
-    square = heights.reshape(config.points, config.points)
-    figures = {"data": data_figure(data), "landscape": lambda: plots.landscape(along, square)}
+    key = jax.random.key(config.fit.seed)
+    heights = loss_plane(loss, params, along, key, batch_size=POINTS_AT_ONCE)
+    figures = {
+        "data": data_figure(data),
+        "landscape": lambda: plots.landscapes(along, {"": heights}),
+    }
     extras = {"lowest": float(heights.min()), "highest": float(heights.max()),
-              "center": float(loss((0.0, 0.0)))}  # fmt: skip
+              "center": float(loss(params))}  # fmt: skip
     report(run, fitted, measured.means(), figures, extras=extras)
 
 

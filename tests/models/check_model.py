@@ -38,7 +38,7 @@ class Row:
         random: pattern of the paths of the parameters that start at random.
         fixed: pattern of the paths of the state that training does not change.
         exact: greatest error where programs that compute the same are compared.
-        coarse: greatest error in bfloat16 of the output, and of the gradient of a parameter, as
+        coarse: greatest error in bfloat16 of the output, and of the gradient as a whole, as
             parts of their size.
         foreign: made of another library's layers, whose dropout rates cannot be traced, and which
             may ask for a key that they do not use.
@@ -52,7 +52,7 @@ class Row:
     random: str = ".*(kernel|embedding)"
     fixed: str = ""
     exact: float = 1e-4
-    coarse: tuple[float, float] = (0.03, 0.4)
+    coarse: tuple[float, float] = (0.03, 0.3)
     foreign: bool = False
     eager: bool = False
 
@@ -178,9 +178,11 @@ def check_bfloat16(row: Row) -> None:
     ):
         close(coarse, exact, of_output)
         assert not alike(coarse, exact, 1e-5), "it computes in float32"
-    gradients = (found.coarse.gradients, found.plain.gradients)
-    for (name, coarse), (_, exact) in zip(*map(leaves, gradients), strict=True):
-        assert np.linalg.norm(coarse - exact) < of_gradient * np.linalg.norm(exact), name
+    coarse, exact = (  # as a whole: where a single one is small, rounding may exceed it
+        np.concatenate([np.ravel(leaf) for _, leaf in leaves(gradients)])
+        for gradients in (found.coarse.gradients, found.plain.gradients)
+    )
+    assert np.linalg.norm(coarse - exact) < of_gradient * np.linalg.norm(exact)
 
 
 def check_dropout(row: Row) -> None:

@@ -85,7 +85,7 @@ def _dense_layers(params, x):
     return dense(x, **params["head"])
 
 
-def resnet18(params, state, x, train):
+def resnet18(params, state, x, train, shortcuts=True):
     """Stages of two basic blocks; the stem is the one that its kernel shows."""
     new, window = {}, len(params["conv1"]["kernel"])
     x = padded_conv(x, **params["conv1"], stride=1 if window == 3 else 2)
@@ -95,14 +95,19 @@ def resnet18(params, state, x, train):
         x = max_pool2d(x.permute(0, 3, 1, 2), 3, 2, 1).permute(0, 2, 3, 1)
     for name in [name for name in params if name.startswith("layer")]:
         own, statistics, after = params[name], state[name], {}
-        stride = 2 if "shortcut" in own else 1
+        inputs, filters = own["conv1"]["kernel"].shape[2:]
+        stride = 1 if inputs == filters else 2
         y = padded_conv(x, **own["conv1"], stride=stride)
         y, after["norm1"] = batch_norm(y, own["norm1"], statistics["norm1"], train)
         y = padded_conv(relu(y), **own["conv2"])
         y, after["norm2"] = batch_norm(y, own["norm2"], statistics["norm2"], train)
         x, shortcut = projected(x, own, statistics, stride, train)
-        x, new[name] = relu(y + x), {**after, **shortcut}
+        x, new[name] = relu(y + x if shortcuts else y), {**after, **shortcut}
     return dense(x.mean((1, 2)), **params["head"]), new
+
+
+def plain18(params, state, x, train):
+    return resnet18(params, state, x, train, shortcuts=False)
 
 
 def projected(x, params, state, stride, train):

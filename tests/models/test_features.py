@@ -23,6 +23,7 @@ from dl_jax.models import (
     mlp,
     norm,
     residual,
+    split,
     with_compute_dtype,
     with_frozen_statistics,
     with_preprocessing,
@@ -208,3 +209,44 @@ def test_of_our_classifiers(model, names):
 def test_what_there_is_not_is_refused(model, names, said):
     with pytest.raises(UsageError, match=re.escape(said)):
         features(model, names)
+
+
+@pytest.mark.parametrize("wrapped", ["as it is", "preprocessed", "in bfloat16"])
+@pytest.mark.parametrize("name", ["conv1", "block", "inner"])
+def test_two_parts_are_the_whole(name, wrapped):
+    model, inputs = {
+        "as it is": (network(), IMAGES),
+        "preprocessed": (with_preprocessing(network(), preprocess), BYTES),
+        "in bfloat16": (with_compute_dtype(network(), "bfloat16"), IMAGES),
+    }[wrapped]
+    before, after = split(model, name)
+
+    @partial(jax.jit, compiler_options={"xla_allow_excess_precision": False})
+    def both(params, state, inputs):
+        mode = {"train": True, "key": KEY}
+        middle, first = before.apply(params, state, inputs, **mode)
+        end, second = after.apply(params, state, middle, **mode)
+        return (end, {**first, **second}), model.apply(params, state, inputs, **mode)
+
+    found, expected = both(*WEIGHTS, inputs)
+    chex.assert_trees_all_close(found, expected, rtol=1e-6, atol=1e-6)
+    drawn = [jax.eval_shape(part.init, KEY) for part in (before, after, model)]
+    assert {**drawn[0][0], **drawn[1][0]} == drawn[2][0]
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "said"),
+    [
+        (
+            network(),
+            "blok",
+            "layer is 'blok', expected one of block, conv1, inner; did you mean 'block'?",
+        ),
+        (network(), "head", "layer is 'head', expected one of"),
+        (residual(chain({"a": relu})), "a", "takes a model apart that is a chain of layers"),
+        (with_frozen_statistics(Model(network().init, network().apply)), "conv1", "this is none"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(model, name, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        split(model, name)

@@ -81,14 +81,18 @@ MODELS = {
     "nested chains": Row(nested, IMAGES, floats(6, 3), "nested"),
     "residuals": Row(residuals, IMAGES, floats(6, 5, 3, 3), "residuals"),
     "resnet18": Row(partial(resnet18, 3, width=2, in_channels=2), SQUARES, floats(6, 3),
-                    "resnet18", coarse=(0.1, 2.0), exact=1e-3),
+                    "resnet18", coarse=(0.1, 0.7), exact=1e-3),
     "resnet18 for ImageNet": Row(partial(resnet18, 3, width=2, in_channels=2, stem="imagenet"),
-                                 SQUARES, floats(6, 3), "resnet18", coarse=(0.1, 2.0), exact=1e-3),
+                                 SQUARES, floats(6, 3), "resnet18", coarse=(0.1, 0.7), exact=1e-3),
+    "resnet18 without shortcuts": Row(
+        partial(resnet18, 3, width=2, in_channels=2, shortcuts=False), SQUARES, floats(6, 3),
+        "plain18", coarse=(0.2, 0.9), exact=1e-3,
+    ),
     "wide_resnet": Row(partial(wide_resnet, 10, 2, 3, in_channels=2), IMAGES, floats(6, 3),
                        "wide_resnet"),
     "vgg16": Row(small_vgg16, PICTURES, floats(2, 3), "vgg16"),
     "whitened_cnn": Row(partial(whitened_cnn, 3, widths=(20, 24), in_channels=2), IMAGES,
-                        floats(6, 3), "whitened_cnn", coarse=(0.03, 0.5),
+                        floats(6, 3), "whitened_cnn",
                         random="(conv._1|head)/kernel", fixed="whiten/kernel"),
 }
 # fmt: on

@@ -74,6 +74,30 @@ SCRIPTS = {
         CLASSIFIER - {"first_layer_filters"},
         rendered=False,
     ),
+    "vision.inside": Script(
+        (
+            "--dataset",
+            "digits",
+            "--width",
+            "2",
+            "--evidence-layer",
+            "relu1_1",
+            "--points",
+            "100",
+            "--resolution",
+            "4",
+            *TRAINED,
+        ),
+        CLASSIFIER | {"features", "evidence_right", "evidence_wrong", "regions", "points"},
+        on_images=True,
+        slow=True,
+    ),
+    "vision.landscapes": Script(
+        ("--dataset", "digits", "--width", "2", "--points", "3", "--examples", "20", *TRAINED),
+        {"landscapes"},
+        (),
+        slow=True,
+    ),
     "vision.transfer": Script(
         (
             "--pretrain-on",

@@ -240,7 +240,7 @@ def test_two_parts_are_the_whole(name, wrapped):
         (
             network(),
             "blok",
-            "layer is 'blok', expected one of block, conv1, inner; did you mean 'block'?",
+            "expected one of block, conv1, inner; did you mean 'block'?",
         ),
         (network(), "head", "layer is 'head', expected one of"),
         (residual(chain({"a": relu})), "a", "takes a model apart that is a chain of layers"),

@@ -1,4 +1,4 @@
-"""dl_jax's side: learners on random examples of MNIST's shape."""
+"""dl_jax's side: learners on random examples."""
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,29 @@ from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import Learner, over_seeds, supervised
-from dl_jax.models import Model, cnn, mlp
+from dl_jax.models import Model, cnn, mlp, resnet18, with_compute_dtype
 from dl_jax.training.chunk import make_train_chunk
+from dl_jax.types import Batch
 
 BATCH = 128
+GRAY = (28, 28, 1)
+COLOR = (32, 32, 3)
+Shape = tuple[int, int, int]
 
 
 def mlp_model() -> Model:
     """784-512-512-10."""
-    return mlp((28, 28, 1), (512, 512), 10)
+    return mlp(GRAY, (512, 512), 10)
 
 
 def cnn_model() -> Model:
     """The network of `experiments.vision.mnist_cnn`."""
-    return cnn((28, 28, 1), [(32, 32)], 10)
+    return cnn(GRAY, [(32, 32)], 10)
+
+
+def resnet18_model(dtype: str) -> Model:
+    """ResNet18 with the stem for CIFAR."""
+    return with_compute_dtype(resnet18(10), dtype)
 
 
 def learner_of(model: Model, seeds: int | None = None) -> Learner:
@@ -32,20 +41,25 @@ def learner_of(model: Model, seeds: int | None = None) -> Learner:
     return learner if seeds is None else over_seeds(learner, seeds)
 
 
-def examples(count: int, streams: tuple[int, ...] = ()) -> dict[str, np.ndarray]:
+def examples(
+    count: int, streams: tuple[int, ...] = (), shape: Shape = GRAY
+) -> dict[str, np.ndarray]:
     """Random images and labels."""
     random = np.random.default_rng(0)
     return {
-        "image": random.standard_normal((*streams, count, 28, 28, 1), np.float32),
+        "image": random.standard_normal((*streams, count, *shape), np.float32),
         "label": random.integers(0, 10, (*streams, count), np.int32),
     }
 
 
-def stepper(name: str, learner: Learner, calls: int, *, ours: bool = True) -> Contender:
-    """`calls` training steps."""
+def stepper(
+    name: str, learner: Learner, calls: int, *, batch: Batch | None = None, ours: bool = True
+) -> Contender:
+    """`calls` training steps, of 128 gray images unless a batch is given."""
+    batch = examples(BATCH, learner.streams) if batch is None else batch
+    batch = jax.tree.map(jnp.asarray, batch)
     init = jit(learner.init)
     state = init(jax.random.key(0))
-    batch = jax.tree.map(jnp.asarray, examples(BATCH, learner.streams))
     step = jit(learner.train_step, donate_argnums=0)
 
     def run() -> None:
@@ -61,10 +75,11 @@ def stepper(name: str, learner: Learner, calls: int, *, ours: bool = True) -> Co
     return Contender(name, ours, run, reset)
 
 
-def flops(learner: Learner) -> float:
+def flops(learner: Learner, batch: Batch | None = None) -> float:
     """Operations of one training step, as XLA counts them."""
+    batch = examples(BATCH, learner.streams) if batch is None else batch
     state = jax.eval_shape(learner.init, jax.random.key(0))
-    lowered = jax.jit(learner.train_step).lower(state, examples(BATCH, learner.streams))
+    lowered = jax.jit(learner.train_step).lower(state, batch)
     return float(lowered.cost_analysis()["flops"])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.harness import Contender
-from benchmarks.ours import BATCH, examples
+from benchmarks.ours import BATCH, GRAY, Shape, examples
 
 torch.set_flush_denormal(True)
 
@@ -41,12 +41,53 @@ def cnn_module() -> nn.Module:
     return module.to(memory_format=torch.channels_last)
 
 
-MODULES = {"mlp": mlp_module, "cnn": cnn_module}
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    def __init__(self, inputs: int, filters: int, stride: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(inputs, filters, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(filters),
+            nn.ReLU(),
+            nn.Conv2d(filters, filters, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(filters),
+        )
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != filters:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, filters, 1, stride, bias=False), nn.BatchNorm2d(filters)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The branch's sum with the shortcut."""
+        return torch.relu(self.branch(x) + self.shortcut(x))
 
 
-def tensors(count: int, streams: tuple[int, ...] = ()) -> tuple[torch.Tensor, torch.Tensor]:
-    """The examples that dl_jax trains on, as `[*streams, N, 1, 28, 28]` in channels-last order."""
-    batch = examples(count, streams)
+def resnet18_module() -> nn.Module:
+    """ResNet18 with the stem for CIFAR, channels last."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()
+    ]  # fmt: skip
+    inputs = 64
+    for filters, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        layers += [BasicBlock(inputs, filters, stride), BasicBlock(filters, filters, 1)]
+        inputs = filters
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+MODULES = {"mlp": mlp_module, "cnn": cnn_module, "resnet18": resnet18_module}
+
+
+def tensors(
+    count: int, streams: tuple[int, ...] = (), shape: Shape = GRAY
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The examples that dl_jax trains on, `[*streams, N, channels, rows, columns]`, channels last.
+
+    What is stacked for several networks is in the plain order.
+    """
+    batch = examples(count, streams, shape)
     images = torch.from_numpy(batch["image"]).movedim(-1, -3)
     if not streams:
         images = images.contiguous(memory_format=torch.channels_last)
@@ -56,17 +97,22 @@ def tensors(count: int, streams: tuple[int, ...] = ()) -> tuple[torch.Tensor, to
 class Training:
     """A network, its fused Adam, and the step that trains it."""
 
-    def __init__(self, make_module: Callable[[], nn.Module], compile_module: bool) -> None:
+    def __init__(
+        self, make_module: Callable[[], nn.Module], compile_module: bool, dtype: str = "float32"
+    ) -> None:
         torch.manual_seed(0)
         self.module = make_module()
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=1e-3, fused=True)
         self.forward = torch.compile(self.module) if compile_module else self.module
         self.initial = {name: p.detach().clone() for name, p in self.module.named_parameters()}
+        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16")
 
     def step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         """Gradients of a batch, and an update."""
         self.optimizer.zero_grad()
-        nn.functional.cross_entropy(self.forward(images), labels).backward()
+        with self.autocast:
+            loss = nn.functional.cross_entropy(self.forward(images), labels)
+        loss.backward()
         self.optimizer.step()
 
     def reset(self) -> None:
@@ -86,11 +132,11 @@ def clear(optimizer: torch.optim.Optimizer) -> None:
 
 def stepper(
     name: str, make_module: Callable[[], nn.Module], calls: int, compile_module: bool,
-    networks: int = 1,
+    networks: int = 1, *, count: int = BATCH, shape: Shape = GRAY, dtype: str = "float32",
 ) -> Contender:  # fmt: skip
-    """`calls` training steps of one network after the other."""
-    trainings = [Training(make_module, compile_module) for _ in range(networks)]
-    batch = tensors(BATCH)
+    """`calls` training steps, of `count` examples, of one network after the other."""
+    trainings = [Training(make_module, compile_module, dtype) for _ in range(networks)]
+    batch = tensors(count, shape=shape)
 
     def run() -> None:
         for training in trainings:

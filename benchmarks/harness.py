@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+PAUSE = 0.1
+"""Seconds before each run: the threads of the one before may wait for work for a while, busily."""
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -87,6 +90,7 @@ def measure(workload: Workload, repeats: int) -> Measurement:
     for _ in range(repeats):
         for contender, record in zip(workload.contenders, times, strict=True):
             contender.reset()
+            time.sleep(PAUSE)
             record.append(_seconds(contender.run))
     timings = [
         Timing(c.name, c.ours, first, statistics.median(record), min(record))

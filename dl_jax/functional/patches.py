@@ -3,8 +3,9 @@
 Two kinds are, on CPU. With one to three channels (the first layer of a network) a routine has
 little work for each pixel: over patches (im2col) it runs up to seventeen times faster; with more
 channels or large kernels the patches cost more than they save. And a kernel of 4x4 with stride 2,
-which networks that generate images consist of, is a kernel of 2x2 with stride 1 on an image of half
-the size whose pixels are the blocks of 2x2 (space to depth); its patches are four whole slices.
+of which networks that generate images consist, is a kernel of 2x2 with stride 1 on an image of half
+the size whose pixels are the blocks of 2x2 (space to depth); its patches are four whole slices. The
+transposed convolution is faster so; the convolution itself and its kernel's gradient are not.
 """
 
 from math import prod
@@ -37,8 +38,7 @@ class ConvSpec(NamedTuple):
 def has_fast_patches(spec: ConvSpec, x: Image) -> bool:
     """Whether the convolution, and its kernel gradient, are faster as products of patches."""
     channels = x.shape[-1]
-    few = channels <= MAX_CHANNELS and prod(spec.kernel) * channels <= MAX_PATCH
-    return few or halves(spec)
+    return channels <= MAX_CHANNELS and prod(spec.kernel) * channels <= MAX_PATCH
 
 
 def halves(spec: ConvSpec) -> bool:

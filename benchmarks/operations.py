@@ -135,7 +135,7 @@ def against(
     theirs: Function,
     tensors: Sequence[torch.Tensor],
     *,
-    calls: int = 20,
+    calls: int = 10,
     target: float | None = None,
 ) -> Workload:
     """`calls` of our function beside as many of theirs, eager and compiled."""

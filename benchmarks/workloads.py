@@ -1,6 +1,6 @@
 """What is measured, by subject."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from benchmarks import ours
@@ -67,25 +67,21 @@ def cnn() -> list[Workload]:
     ]
 
 
-def resnet18() -> list[Workload]:
+def resnet18() -> Iterator[Workload]:
     """ResNet18 on 32x32 pixels, batches of 128 and of 32, in float32 and in bfloat16."""
-    workloads = []
     for dtype, target in (("float32", 0.95), ("bfloat16", None)):
         learner = ours.learner_of(ours.resnet18_model(dtype))
         for count in (128, 32):
             batch = ours.examples(count, shape=ours.COLOR)
-            workloads.append(
-                Workload(
-                    f"ResNet18, step of {count} in {dtype}",
-                    [
-                        ours.stepper("dl_jax", learner, 1, batch=batch),
-                        *_torch_steps("resnet18", 1, count=count, shape=ours.COLOR, dtype=dtype),
-                    ],
-                    ours.flops(learner, batch),
-                    target=target,
-                )
+            yield Workload(  # one after the other: all together they would fill the memory
+                f"ResNet18, step of {count} in {dtype}",
+                [
+                    ours.stepper("dl_jax", learner, 1, batch=batch),
+                    *_torch_steps("resnet18", 1, count=count, shape=ours.COLOR, dtype=dtype),
+                ],
+                ours.flops(learner, batch),
+                target=target,
             )
-    return workloads
 
 
 def operations() -> list[Workload]:
@@ -139,7 +135,7 @@ def _torch_epochs(network: str, count: int) -> list[Contender]:
     ]
 
 
-SUBJECTS: dict[str, Callable[[], list[Workload]]] = {
+SUBJECTS: dict[str, Callable[[], Iterable[Workload]]] = {
     "mlp": mlp,
     "cnn": cnn,
     "resnet18": resnet18,

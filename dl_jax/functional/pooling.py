@@ -6,7 +6,7 @@ from math import prod
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from dl_jax.functional.precision import accumulation_dtype, at_least_float32
 from dl_jax.functional.windows import (
@@ -71,8 +71,6 @@ def max_pool(
     """The maximum of each window, `y[b, p, q, c] = max_{i, j} x[b, s p + i, s q + j, c]`.
 
     Padding is never the maximum. The gradient goes to the first of equal maxima in a window.
-    Reverse-mode derivatives of any order are available; where windows do not overlap, no forward
-    mode.
 
     Args:
         x: images.
@@ -85,15 +83,7 @@ def max_pool(
 
     Source: Riesenhuber and Poggio (1999), "Hierarchical models of object recognition in cortex".
     """
-    x, size = jnp.asarray(x), as_pair("window", window)
-    if stride is None or as_pair("stride", stride) == size:
-        pads = resolve_padding(padding, (x.shape[1], x.shape[2]), size, size)
-        if not any(pad for pair in pads for pad in pair):
-            height, width = pooled_size((x.shape[1], x.shape[2]), size, size, pads)
-            whole = x[:, : height * size[0], : width * size[1]]
-            blocks = (x.shape[0], height, size[0], width, size[1], x.shape[-1])
-            return _block_maximum(whole.reshape(blocks))
-    return _reduce_windows(_first_maximum, x, window, stride, padding, -jnp.inf)
+    return _reduce_windows(_first_maximum, jnp.asarray(x), window, stride, padding, -jnp.inf)
 
 
 def avg_pool(
@@ -136,41 +126,6 @@ def global_max_pool(
     return max_pool(x, (x.shape[1], x.shape[2]))[:, 0, 0]
 
 
-@jax.custom_vjp
-def _block_maximum(
-    blocks: Shaped[jax.Array, "batch out_height rows out_width columns channels"],
-) -> Shaped[jax.Array, "batch out_height out_width channels"]:
-    """The maximum over rows and columns; where it is, is all that its gradient needs to know."""
-    return _block_maximum_forward(blocks)[0]
-
-
-def _block_maximum_forward(blocks: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    rows, columns = blocks.shape[2], blocks.shape[4]
-    counter = jnp.int8 if rows * columns < 128 else jnp.int32
-    places = jnp.arange(rows * columns, dtype=counter).reshape(1, 1, rows, 1, columns, 1)
-    maximum, place = blocks[:, :, 0, :, 0], jnp.zeros((), counter)
-    for other in range(1, rows * columns):
-        value = blocks[:, :, other // columns, :, other % columns]
-        first = _is_first_maximum(maximum, value)
-        maximum = jnp.where(first, maximum, value)
-        place = jnp.where(first, place, counter(other))
-    return maximum, (jnp.broadcast_to(place, maximum.shape), places)
-
-
-def _block_maximum_backward(
-    residuals: tuple[jax.Array, jax.Array], g: jax.Array
-) -> tuple[jax.Array]:
-    place, places = residuals
-    return (jnp.where(place[:, :, None, :, None] == places, g[:, :, None, :, None], 0),)
-
-
-_block_maximum.defvjp(_block_maximum_forward, _block_maximum_backward)
-
-
 def _first_maximum(a: jax.Array, b: jax.Array) -> jax.Array:
     """The larger of two, NaN if one is NaN; the gradient goes to `a` where they are equal."""
-    return jnp.where(_is_first_maximum(a, b), a, b)
-
-
-def _is_first_maximum(a: jax.Array, b: jax.Array) -> jax.Array:
-    return (a >= b) | jnp.isnan(a)
+    return jnp.where((a >= b) | jnp.isnan(a), a, b)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+
 @dataclass(frozen=True)
 class Contender:
     """One way to do the work.

@@ -1,7 +1,7 @@
 """Write the README's tables of results from `results/*.json`, which the runs wrote.
 
 One table for each subject, the folder of the experiment. A result stands in it if it names the
-metric that is its headline.
+metric that is its headline. What could not be run follows (`NOT_RUN`).
 
 Command: python -m results
 """
@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -22,9 +23,23 @@ HEAD = [
     "| --- | --- | --- | --- | ---: | --- | ---: | --- |",
 ]
 
+NOT_RUN = {
+    "cifar100": (
+        "python -m experiments.vision.cifar --dataset cifar100 --seeds 3",
+        "the dataset is not at hand",
+    ),
+}
+"""Experiment to its command, and why there is no result."""
 
-def tables(folder: Path) -> list[str]:
+
+def tables(
+    folder: Path, not_run: Mapping[str, tuple[str, str]] = MappingProxyType({})
+) -> list[str]:
     """The lines of all tables, subjects and experiments in the order of their names.
+
+    Args:
+        folder: of the results.
+        not_run: experiment to its command and why it has no result; these rows come last.
 
     Raises:
         ValueError: the code of a result was not committed.
@@ -38,6 +53,9 @@ def tables(folder: Path) -> list[str]:
                 f"the commit of {name}.json is {commit}, expected a clean one: run it again"
             )
         by_subject.setdefault(subject(record["command"]), []).extend(rows(name, record))
+    for name, (command, reason) in not_run.items():
+        row = f"| {name} | none | accuracy | not run: {reason} | | | | `{command}` |"
+        by_subject.setdefault(subject(command), []).append(row)
     lines = []
     for title, found in sorted(by_subject.items()):
         if found:
@@ -93,7 +111,7 @@ def main() -> None:
     arguments = parser.parse_args()
     readme = ROOT / "README.md"
     before = readme.read_text()
-    after = with_tables(before, tables(ROOT / "results"))
+    after = with_tables(before, tables(ROOT / "results", NOT_RUN))
     if arguments.check:
         sys.exit(f"{readme.name} is stale" if after != before else 0)
     readme.write_text(after)

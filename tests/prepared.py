@@ -2,10 +2,12 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
@@ -41,19 +43,16 @@ def prepare(
         images = [random.integers(0, 256, size, dtype=np.uint8) for size in sizes]
         labels = random.integers(0, 3, count)
         labels = np.array((labels_of or {}).get(split, labels))
-        writer = ArrayRecordWriter(
-            str(folder / f"{base}-{split}.array_record-00000-of-00001"), "group_size:1"
+        broken = corrupt if split == splits[0][0] else None
+        write_split(
+            folder,
+            base,
+            split,
+            (
+                {image_name: b"no image" if index == broken else png(image), label_name: int(label)}
+                for index, (image, label) in enumerate(zip(images, labels, strict=True))
+            ),
         )
-        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-            png = io.BytesIO()
-            Image.fromarray(image[..., 0] if channels == 1 else image, mode).save(png, "PNG")
-            broken = split == splits[0][0] and index == corrupt
-            example = tf_example_pb2.Example()
-            feature = example.features.feature
-            feature[image_name].bytes_list.value.append(b"no image" if broken else png.getvalue())
-            feature[label_name].int64_list.value.append(int(label))
-            writer.write(example.SerializeToString())
-        writer.close()
         if shape is not None:
             written[split] = {"image": np.stack(images), "label": labels}
     dimensions = [str(size) for size in shape] if shape else ["-1", "-1", str(channels)]
@@ -72,10 +71,33 @@ def prepare(
             }
         },
     }
+    (folder / "features.json").write_text(json.dumps(description))
+    write_info(folder, base, dict(splits), features)
+    return written
+
+
+def write_split(
+    folder: Path, base: str, split: str, examples: Iterable[Mapping[str, bytes | int]]
+) -> None:
+    """The records of a split: features of bytes and of integers."""
+    path = folder / f"{base}-{split}.array_record-00000-of-00001"
+    writer = ArrayRecordWriter(str(path), "group_size:1")
+    for values in examples:
+        example = tf_example_pb2.Example()
+        for name, value in values.items():
+            feature = example.features.feature[name]
+            numbers = isinstance(value, int)
+            (feature.int64_list if numbers else feature.bytes_list).value.append(value)
+        writer.write(example.SerializeToString())
+    writer.close()
+
+
+def write_info(folder: Path, base: str, splits: Mapping[str, int], keys: tuple[str, str]) -> None:
+    """`dataset_info.json`, with the number of examples of each split and the supervised keys."""
     info = {
         "name": base,
-        "supervisedKeys": {"tuple": {"items": [{"featureKey": key} for key in features]}},
-        "version": "1.0.0",
+        "supervisedKeys": {"tuple": {"items": [{"featureKey": key} for key in keys]}},
+        "version": folder.name,
         "fileFormat": "array_record",
         "splits": [
             {
@@ -84,9 +106,35 @@ def prepare(
                 "numBytes": "1",
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
             }
-            for split, count in splits
+            for split, count in splits.items()
         ],
     }
-    (folder / "features.json").write_text(json.dumps(description))
     (folder / "dataset_info.json").write_text(json.dumps(info))
-    return written
+
+
+def png(image: np.ndarray) -> bytes:
+    """An image, encoded."""
+    encoded = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def prepare_cifar100(data_dir: Path, count: int = 200) -> None:
+    """TFDS's CIFAR-100 with TFDS's own mock data, `count` examples a split."""
+    folder = data_dir / "cifar100" / "3.0.2"
+    folder.mkdir(parents=True)
+    with tfds.testing.mock_data(count, policy=tfds.testing.MockPolicy.USE_CODE):
+        builder: Any = tfds.builder("cifar100")
+        builder.info.features.save_config(str(folder))
+        for split in ("train", "test"):
+            examples = builder.as_data_source(split)
+            write_split(
+                folder,
+                "cifar100",
+                split,
+                (
+                    {"image": png(e["image"]), **{n: int(e[n]) for n in ("label", "coarse_label")}}
+                    for e in examples
+                ),
+            )
+    write_info(folder, "cifar100", {"train": count, "test": count}, ("image", "label"))

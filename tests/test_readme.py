@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from results.__main__ import BEGIN, END, HEAD, ROOT, rows, subject, tables, with_tables
+from results.__main__ import BEGIN, END, HEAD, NOT_RUN, ROOT, rows, subject, tables, with_tables
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -30,7 +30,7 @@ def test_the_code_runs(tmp_path: Path, block: str):
 
 
 def test_the_tables_are_made_from_the_results():
-    assert with_tables(README, tables(ROOT / "results")) == README
+    assert with_tables(README, tables(ROOT / "results", NOT_RUN)) == README
 
 
 def test_results_name_no_place_of_a_machine():
@@ -94,10 +94,17 @@ def test_there_is_a_table_for_each_subject(tmp_path: Path):
     }.items():
         found = record({"accuracy": summary(0.5)}, command)
         (tmp_path / f"{name}.json").write_text(json.dumps(found))
-    lines = tables(tmp_path)
+    lines = tables(tmp_path, {"d": ("python -m experiments.vision.d", "no data")})
     assert lines[:2] == ["**basics**", ""]
     assert lines[2:4] == HEAD
-    assert [line.split()[1] for line in lines if "CPU" in line] == ["c", "a", "b"]
+    assert [line.split()[1] for line in lines if "python" in line] == ["c", "a", "b", "d"]
+    assert cells(lines[-1])[3:] == [
+        "not run: no data",
+        "",
+        "",
+        "",
+        "`python -m experiments.vision.d`",
+    ]
     assert with_tables(f"x\n{BEGIN}\nold\n{END}\ny", lines) == "\n".join(
         ["x", BEGIN, *lines, END, "y"]
     )

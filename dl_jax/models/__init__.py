@@ -18,7 +18,7 @@ from dl_jax.models.transformations import (
 )
 from dl_jax.models.vgg import vgg16
 from dl_jax.models.weights import load_weights, save_weights
-from dl_jax.models.whitened_cnn import whitened_cnn, whitening_kernel
+from dl_jax.models.whitened_cnn import whitened_cnn, whitening_kernel, whitening_start
 
 __all__ = [
     "Model",
@@ -47,6 +47,7 @@ __all__ = [
     "vgg16",
     "whitened_cnn",
     "whitening_kernel",
+    "whitening_start",
     "wide_resnet",
     "with_compute_dtype",
     "with_frozen_statistics",

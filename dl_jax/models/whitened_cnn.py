@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from dl_jax.errors import UsageError
 from dl_jax.functional import (
@@ -20,10 +20,13 @@ from dl_jax.functional import (
 from dl_jax.models.chain import Layer, chain
 from dl_jax.models.layers import conv, linear, norm
 from dl_jax.models.model import Model, Output, check_channels, check_sizes
+from dl_jax.models.transformations import standardize
 from dl_jax.types import Array, Params, PRNGKey, Scalar, State
 
 WINDOW = 2
 """Height and width of the patches that are whitened, in pixels."""
+WHITENED = 5000
+"""Images whose patches the kernel is made of, at most."""
 
 
 def whitened_cnn(
@@ -38,7 +41,7 @@ def whitened_cnn(
 
     A block is convolution, max-pool, normalization, GELU, convolution, normalization, GELU. The
     kernel of the first layer is not trained: it is state, that of `whitening_kernel`, to be given
-    as `start=({}, {"whiten": {"kernel": kernel}})`; until then it is random.
+    to `fit` as `start=whitening_start(images, statistics)`; until then it is random.
 
     Args:
         num_classes: units of the last layer, whose outputs are logits.
@@ -81,6 +84,23 @@ def whitened_cnn(
             "scale": lambda logits: output_scale * logits,
         }
     )
+
+
+def whitening_start(
+    images: UInt8[np.ndarray, "examples height width channels"],
+    statistics: tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]],
+) -> tuple[Params, State]:
+    """What `fit` begins from: the first layer's `whitening_kernel` of the first 5,000 images.
+
+    Args:
+        images: to train on, as they are stored.
+        statistics: mean and std of each channel, by which they are standardized.
+
+    Raises:
+        UsageError: as for `whitening_kernel`.
+    """
+    seen = np.asarray(standardize(*statistics)(images[:WHITENED]))
+    return {}, {"whiten": {"kernel": whitening_kernel(seen)}}
 
 
 def whitening_kernel(

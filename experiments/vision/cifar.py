@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-
 from dl_jax import models
 from dl_jax.data import ImageData, ImageDataset, image_statistics
 from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import cross_entropy, cutmix, cutout, random_crop
 from dl_jax.learners import (
-    Weights,
     augment_all,
     augment_images,
     averaged,
@@ -27,14 +24,11 @@ from dl_jax.learners import (
     over_seeds,
     supervised,
 )
-from dl_jax.models import on_images, standardize, whitening_kernel, with_mirrored_evaluation
+from dl_jax.models import on_images, with_mirrored_evaluation
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import report_classification
 from dl_jax.runs import RunOptions, launch, open_run
 from dl_jax.training import FitConfig, fit
-
-WHITENED = 5000
-"""Training images whose patches the first layer whitens."""
 
 
 @dataclass(frozen=True)
@@ -126,16 +120,12 @@ def main(config: Config) -> None:
     run = open_run("cifar", config, config.run)
     dtype = config.compute_dtype
     run.describe(config.model, network, statistics=statistics, compute_dtype=dtype)
-    start = whitening_start(train, statistics) if config.model == "whitened_cnn" else None
+    start = None
+    if config.model == "whitened_cnn":
+        start = models.whitening_start(train.arrays["image"][:], statistics)
     fitted = fit(learner, data, config.fit, run, start=start)
     first = {"mlp": None, "cnn": "conv1_1/kernel", "resnet18": "conv1/kernel"}.get(config.model)
     report_classification(run, evaluated, fitted, data, first_kernel=first)
-
-
-def whitening_start(train: ImageDataset, statistics: tuple[np.ndarray, np.ndarray]) -> Weights:
-    """The first layer's kernel, from training images as the network sees them."""
-    images = standardize(*statistics)(train.arrays["image"][:WHITENED])
-    return {}, {"whiten": {"kernel": whitening_kernel(np.asarray(images))}}
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import numpy as np
-
 from dl_jax.data import ImageData, image_statistics
 from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import cross_entropy, cutout, random_crop
@@ -26,18 +24,14 @@ from dl_jax.learners import (
 )
 from dl_jax.models import (
     on_images,
-    standardize,
     whitened_cnn,
-    whitening_kernel,
+    whitening_start,
     with_mirrored_evaluation,
 )
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import report_classification
 from dl_jax.runs import RunOptions, launch, open_run
 from dl_jax.training import FitConfig, fit
-
-WHITENED = 5000
-"""Training images whose patches the first layer whitens."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +95,7 @@ def main(config: Config) -> None:
     run = open_run("fashion_best", config, config.run)
     dtype = config.compute_dtype
     run.describe("whitened_cnn", network, statistics=statistics, compute_dtype=dtype)
-    images = np.asarray(standardize(*statistics)(train.arrays["image"][:WHITENED]))
-    start = {}, {"whiten": {"kernel": whitening_kernel(images)}}
+    start = whitening_start(train.arrays["image"][:], statistics)
     fitted = fit(learner, data, config.fit, run, start=start)
     source = "0.9467 (course, pretrained on ImageNet)"
     report_classification(run, model, fitted, data, source=source)

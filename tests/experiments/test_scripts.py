@@ -49,7 +49,10 @@ SCRIPTS = {
         ("--depth", "2", "--width", "16", *VISION), CLASSIFIER, on_images=True, rendered=False
     ),
     "vision.mnist_cnn": Script(
-        ("--filters", "4", "4", *VISION), CLASSIFIER, on_images=True, rendered=False
+        ("--model", "whitened_cnn", "--filters", "4", "4", "--label-smoothing", "0.1", *VISION),
+        CLASSIFIER - {"first_layer_filters"},
+        on_images=True,
+        rendered=False,
     ),
     "vision.fashion_mlp": Script(("--widths", *VISION), CLASSIFIER, on_images=True, rendered=False),
     "vision.fashion_cnn": Script(

@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["experiment", "flax", "transformations"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["experiment", "flax", "weights", "learners"])
 def test_the_code_runs(tmp_path: Path, block: str):
     script = tmp_path / "script.py"
     script.write_text(block)

@@ -36,7 +36,7 @@ class Config:
     """Filters of the networks' first stage."""
     points: int = 21
     """Points of the plane along each direction."""
-    reach: float = 1.0
+    reach: float = 0.5
     """Extent in each direction; 1 is the norm of the parameters themselves."""
     examples: int = 500
     """Training images on which the loss is evaluated; all if there are fewer."""

@@ -53,7 +53,8 @@ def confusion_matrix(
     printed = count <= MAX_PRINTED
     if not printed:
         order = _order_of_confusion(shares)
-        shares, classes = shares[np.ix_(order, order)], [classes[label] for label in order]
+        shares = shares[np.ix_(order, order)]
+        classes = [classes[int(label)] for label in order]
     digits = len(str(confusion.max()))
     cell = max(0.46, 0.1 + 0.09 * digits) if printed else max(0.14, 4.6 / count)
     longest = max(len(name) for name in classes)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from dl_jax.errors import UsageError
 from dl_jax.functional import (
@@ -87,13 +88,14 @@ def whitened_cnn(
 
 
 def whitening_start(
-    images: UInt8[np.ndarray, "examples height width channels"],
+    images: Any,
     statistics: tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]],
 ) -> tuple[Params, State]:
     """What `fit` begins from: the first layer's `whitening_kernel` of the first 5,000 images.
 
     Args:
-        images: to train on, as they are stored.
+        images: to train on, uint8 `[examples, height, width, channels]`: an array, or what a
+            dataset has in its place; no more than 5,000 are read.
         statistics: mean and std of each channel, by which they are standardized.
 
     Raises:

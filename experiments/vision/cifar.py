@@ -122,7 +122,7 @@ def main(config: Config) -> None:
     run.describe(config.model, network, statistics=statistics, compute_dtype=dtype)
     start = None
     if config.model == "whitened_cnn":
-        start = models.whitening_start(train.arrays["image"][:], statistics)
+        start = models.whitening_start(train.arrays["image"], statistics)
     fitted = fit(learner, data, config.fit, run, start=start)
     first = {"mlp": None, "cnn": "conv1_1/kernel", "resnet18": "conv1/kernel"}.get(config.model)
     report_classification(run, evaluated, fitted, data, first_kernel=first)

@@ -95,7 +95,7 @@ def main(config: Config) -> None:
     run = open_run("fashion_best", config, config.run)
     dtype = config.compute_dtype
     run.describe("whitened_cnn", network, statistics=statistics, compute_dtype=dtype)
-    start = whitening_start(train.arrays["image"][:], statistics)
+    start = whitening_start(train.arrays["image"], statistics)
     fitted = fit(learner, data, config.fit, run, start=start)
     source = "0.9467 (course, pretrained on ImageNet)"
     report_classification(run, model, fitted, data, source=source)

@@ -65,7 +65,7 @@ def main(config: Config) -> None:
         first = "conv1_1/kernel"
     else:
         network |= {"widths": config.filters, "in_channels": train.image_shape[-1]}
-        start = models.whitening_start(train.arrays["image"][:], statistics)
+        start = models.whitening_start(train.arrays["image"], statistics)
     model = on_images(getattr(models, config.model)(**network), statistics, config.compute_dtype)
     optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
     augment = augment_images(partial(random_crop, pixels=config.shift)) if config.shift else None

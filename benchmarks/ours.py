@@ -1,5 +1,8 @@
 """dl_jax's side: learners on random examples."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +13,15 @@ from dl_jax.compilation import jit
 from dl_jax.data import Dataset
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import Learner, over_seeds, supervised
-from dl_jax.models import Model, cnn, mlp, resnet18, with_compute_dtype
+from dl_jax.models import Model, cnn, mlp, recurrent_classifier, resnet18, with_compute_dtype
+from dl_jax.models.recurrence import CellName
 from dl_jax.training.chunk import make_train_chunk
 from dl_jax.types import Batch
 
 BATCH = 128
 GRAY = (28, 28, 1)
 COLOR = (32, 32, 3)
+VOCABULARY = 20_000
 Shape = tuple[int, int, int]
 
 
@@ -35,9 +40,14 @@ def resnet18_model(dtype: str) -> Model:
     return with_compute_dtype(resnet18(10), dtype)
 
 
-def learner_of(model: Model, seeds: int | None = None) -> Learner:
+def recurrent_model(cell: CellName) -> Model:
+    """Texts of 20,000 different tokens, embedded in 128 numbers, and 128 hidden units."""
+    return recurrent_classifier(cell, VOCABULARY, 2, embedding_dim=128, hidden_dim=128)
+
+
+def learner_of(model: Model, seeds: int | None = None, *, inputs: str = "image") -> Learner:
     """Cross-entropy and Adam; `seeds` replicas side by side if given."""
-    learner = supervised(model, cross_entropy, optax.adam(1e-3))
+    learner = supervised(model, cross_entropy, optax.adam(1e-3), inputs=inputs)
     return learner if seeds is None else over_seeds(learner, seeds)
 
 
@@ -52,20 +62,31 @@ def examples(
     }
 
 
+def texts(
+    lengths: np.ndarray, max_length: int, streams: tuple[int, ...] = ()
+) -> dict[str, np.ndarray]:
+    """Random tokens, padded with 0 behind each text, and labels."""
+    random = np.random.default_rng(0)
+    shape = (*streams, len(lengths), max_length)
+    tokens = random.integers(1, VOCABULARY, shape, np.int32)
+    tokens *= np.arange(max_length) < lengths[:, None]
+    return {"tokens": tokens, "label": random.integers(0, 2, shape[:-1], np.int32)}
+
+
 def stepper(
-    name: str, learner: Learner, calls: int, *, batch: Batch | None = None, ours: bool = True
+    name: str, learner: Learner, calls: int, *, batches: Sequence[Batch] = (), ours: bool = True
 ) -> Contender:
-    """`calls` training steps, of 128 gray images unless a batch is given."""
-    batch = examples(BATCH, learner.streams) if batch is None else batch
-    batch = jax.tree.map(jnp.asarray, batch)
+    """`calls` training steps on each batch, or on one of 128 gray images."""
+    batches = jax.tree.map(jnp.asarray, batches or [examples(BATCH, learner.streams)])
     init = jit(learner.init)
     state = init(jax.random.key(0))
     step = jit(learner.train_step, donate_argnums=0)
 
     def run() -> None:
         nonlocal state
-        for _ in range(calls):
-            state, _ = step(state, batch)
+        for batch in batches:
+            for _ in range(calls):
+                state, _ = step(state, batch)
         jax.block_until_ready(state)
 
     def reset() -> None:
@@ -73,6 +94,19 @@ def stepper(
         state = jax.block_until_ready(init(jax.random.key(0)))
 
     return Contender(name, ours, run, reset)
+
+
+def predictor(name: str, model: Model, batches: Sequence[np.ndarray]) -> Contender:
+    """Logits of batches of tokens, one after the other."""
+    params, state = jit(model.init)(jax.random.key(0))
+    apply = jit(partial(model.apply, train=False))
+    inputs = [jnp.asarray(batch) for batch in batches]
+
+    def run() -> None:
+        for batch in inputs:
+            jax.block_until_ready(apply(params, state, batch))
+
+    return Contender(name, True, run)
 
 
 def flops(learner: Learner, batch: Batch | None = None) -> float:

@@ -76,12 +76,19 @@ def resnet18() -> Iterator[Workload]:
             yield Workload(  # one after the other: all together they would fill the memory
                 f"ResNet18, step of {count} in {dtype}",
                 [
-                    ours.stepper("dl_jax", learner, 1, batch=batch),
+                    ours.stepper("dl_jax", learner, 1, batches=[batch]),
                     *_torch_steps("resnet18", 1, count=count, shape=ours.COLOR, dtype=dtype),
                 ],
                 ours.flops(learner, batch),
                 target=target,
             )
+
+
+def recurrent() -> Iterator[Workload]:
+    """LSTM, GRU and plain cells on texts of 256 tokens and of real lengths; inference; seeds."""
+    from benchmarks.recurrent import recurrent as every
+
+    return every()
 
 
 def operations() -> list[Workload]:
@@ -140,5 +147,6 @@ SUBJECTS: dict[str, Callable[[], Iterable[Workload]]] = {
     "cnn": cnn,
     "resnet18": resnet18,
     "operations": operations,
+    "recurrent": recurrent,
     "loops": loops,
 }

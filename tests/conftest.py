@@ -10,6 +10,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # many
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 
 from dl_jax.compilation import keep_compiled_programs
@@ -26,3 +27,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="the long version; run it with -m slow"))
         if "real_data" in item.keywords and not has_data:
             item.add_marker(pytest.mark.skip(reason="no MNIST in $TFDS_DATA_DIR"))
+
+
+@pytest.fixture
+def without_type_checks(monkeypatch):
+    """Past the tests' own check of types, as users call."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -76,6 +76,41 @@ def prepare(
     return written
 
 
+def prepare_texts(
+    data_dir: Path,
+    name: str,
+    splits: Mapping[str, Sequence[tuple[str | bytes, int]]],
+    features: tuple[str, str] = ("sentence", "label"),
+) -> None:
+    """Write a dataset of texts with labels, 0 or 1, under `data_dir`."""
+    folder, base = data_dir / name / "1.0.0", name.split("/")[0]
+    folder.mkdir(parents=True)
+    text_name, label_name = features
+    for split, examples in splits.items():
+        rows = (
+            {text_name: t if isinstance(t, bytes) else t.encode(), label_name: label}
+            for t, label in examples
+        )
+        write_split(folder, base, split, rows)
+    kinds = {
+        text_name: {"pythonClassName": f"{FEATURES}.text_feature.Text", "text": {}},
+        label_name: {
+            "pythonClassName": f"{FEATURES}.class_label_feature.ClassLabel",
+            "classLabel": {"numClasses": "2"},
+        },
+    }
+    described = {"features": kinds}
+    (folder / "features.json").write_text(
+        json.dumps(
+            {
+                "pythonClassName": f"{FEATURES}.features_dict.FeaturesDict",
+                "featuresDict": described,
+            }
+        )
+    )
+    write_info(folder, base, {name: len(rows) for name, rows in splits.items()}, features)
+
+
 def write_split(
     folder: Path, base: str, split: str, examples: Iterable[Mapping[str, bytes | int]]
 ) -> None:

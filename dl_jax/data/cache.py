@@ -41,8 +41,8 @@ def cached(
     removed by the next one.
 
     Args:
-        key: everything that the arrays depend on, as JSON: `name`, which begins the folder's name;
-            `examples`, the length of every array; and what else changes them.
+        key: everything that the arrays depend on, as JSON: `name`, which begins the folder's name,
+            and what else changes them.
         build: asks for arrays, which are memory-mapped, and fills them: they need not fit in
             memory.
         root: folder of the cache; `cache_folder()` if None.
@@ -159,11 +159,11 @@ def _open(folder: Path, key: Mapping[str, Any]) -> Arrays:
     facts = sealed_facts(folder)
     if facts.get("key") != key:
         raise ValueError("it holds something else than its name says")
-    names, length = facts.get("arrays"), key["examples"]
-    if not isinstance(names, dict) or not names:
+    lengths = facts.get("arrays")
+    if not isinstance(lengths, dict) or not lengths:
         raise ValueError("its manifest names no arrays")
     arrays = {}
-    for name in names:
+    for name, length in lengths.items():
         try:
             arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r")
         except (FileNotFoundError, EOFError) as error:

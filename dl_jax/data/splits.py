@@ -1,4 +1,7 @@
-"""Disjoint splits of one set of examples, drawn by a seed."""
+"""Disjoint splits: which are stored, and which are held out from the training examples."""
+
+import warnings
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +10,45 @@ from dl_jax.errors import UsageError
 
 SPLITS = ("train", "validation", "test")
 """Names of the splits. The order matters: toy problems draw each from its own seed."""
+
+
+def stored_splits(name: str, splits: Mapping[str, int], hidden: Collection[str]) -> dict[str, str]:
+    """Which stored split each of `SPLITS` is, or is held out from.
+
+    A split that is not stored is held out from `train`. If the labels of `test` are withheld,
+    `validation` takes its place, with a warning.
+
+    Args:
+        name: of the dataset.
+        splits: name of each stored split to its number of examples.
+        hidden: stored splits whose labels are withheld.
+
+    Raises:
+        UsageError: there is no labeled split `train`.
+    """
+    usable = set(splits) - set(hidden)
+    if "train" not in usable:
+        raise UsageError(
+            f"dataset {name!r} has no labeled split 'train', only "
+            f"{', '.join(sorted(usable)) or 'none'}"
+        )
+    stored = {split: split if split in usable else "train" for split in SPLITS}
+    if "test" in hidden:
+        place = "training examples held out are"
+        if stored["validation"] == "validation":
+            stored |= {"test": "validation", "validation": "train"}
+            place = "the validation split is"
+        warnings.warn(
+            f"the test labels of {name!r} are withheld (-1): {place} used for the test, "
+            "and validation examples are held out from the training examples",
+            stacklevel=5,
+        )
+    return stored
+
+
+def held_out(stored: Mapping[str, str]) -> tuple[str, ...]:
+    """The splits that are held out from the training examples."""
+    return tuple(split for split in ("validation", "test") if stored[split] == "train")
 
 
 def split_indices(

@@ -64,17 +64,19 @@ with checking_shapes("dl_jax.functional"):
     from dl_jax.functional.positions import rotary_positions, sinusoidal_positions
     from dl_jax.functional.recurrent import (
         Cell,
+        GatedCell,
         gru_cell,
         lstm_cell,
         reset_rnn_cell,
         rnn_cell,
-        scan_cell,
     )
     from dl_jax.functional.sampling import multinomial
+    from dl_jax.functional.scan_cell import scan_cell
 
 __all__ = [
     "Activation",
     "Cell",
+    "GatedCell",
     "Initializer",
     "KeyValueCache",
     "alternating_flip",

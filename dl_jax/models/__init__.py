@@ -1,13 +1,23 @@
 """Models: `(init, apply)` pairs, one architecture a file, and layers of which they are made."""
 
-from dl_jax.models.attribution import grad_cam
+from dl_jax.models.attribution import grad_cam, occlusion
 from dl_jax.models.chain import chain, features, residual, split
 from dl_jax.models.cnn import cnn
 from dl_jax.models.flax_bridge import from_linen, from_nnx
 from dl_jax.models.layers import conv, drop, flatten, from_function, linear, norm
+from dl_jax.models.mean_embedding import mean_embedding_classifier
 from dl_jax.models.mlp import mlp
 from dl_jax.models.model import Model, Stepper
 from dl_jax.models.on_images import on_images
+from dl_jax.models.recurrent import (
+    gru_classifier,
+    lstm_classifier,
+    recurrent_classifier,
+    reset_rnn_classifier,
+    rnn_classifier,
+    rnn_lm,
+    rnn_regressor,
+)
 from dl_jax.models.resnet import resnet18, resnet34, wide_resnet
 from dl_jax.models.transformations import (
     standardize,
@@ -33,14 +43,23 @@ __all__ = [
     "from_linen",
     "from_nnx",
     "grad_cam",
+    "gru_classifier",
     "linear",
     "load_weights",
+    "lstm_classifier",
+    "mean_embedding_classifier",
     "mlp",
     "norm",
+    "occlusion",
     "on_images",
+    "recurrent_classifier",
+    "reset_rnn_classifier",
     "residual",
     "resnet18",
     "resnet34",
+    "rnn_classifier",
+    "rnn_lm",
+    "rnn_regressor",
     "save_weights",
     "split",
     "standardize",

@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int, Shaped
+import numpy as np
+from jaxtyping import Float, Int, Integer, Shaped
 
 from dl_jax.errors import UsageError
-from dl_jax.functional import relu
+from dl_jax.functional import log_softmax, relu
 from dl_jax.models.chain import split
 from dl_jax.models.model import Model
 from dl_jax.types import Array, Params, State
@@ -55,3 +56,35 @@ def grad_cam(
 
     weights = jax.grad(evidence)(maps).mean((1, 2), keepdims=True)
     return relu((weights * maps).sum(-1))
+
+
+def occlusion(
+    model: Model, params: Params, state: State, tokens: Integer[Array, " time"], label: int
+) -> Float[np.ndarray, " time"]:
+    """What each token of a text says for a class: how much its log-probability falls without it.
+
+    The text is read once as it is, and once without each of its tokens, as the network is in
+    evaluation.
+
+    Args:
+        model: maps tokens `[batch, time]` to logits.
+        params: of the model.
+        state: of the model.
+        tokens: of one text, padded with 0.
+        label: the class.
+
+    Returns:
+        Positive for a token that speaks for the class, negative for one that speaks against it, 0
+        in the padding.
+
+    Source: Li, Monroe and Jurafsky (2016), arXiv:1612.08220, section 2.
+    """
+    tokens = np.asarray(tokens)
+    length = int(np.count_nonzero(tokens))
+    texts = np.tile(tokens, (len(tokens) + 1, 1))  # the last is whole
+    for place in range(length):
+        texts[place, place:-1] = tokens[place + 1 :]
+        texts[place, -1] = 0
+    logits, _ = model.apply(params, state, texts, train=False)
+    found = np.asarray(log_softmax(logits)[:, label])
+    return np.where(np.arange(len(tokens)) < length, found[-1] - found[:-1], 0)

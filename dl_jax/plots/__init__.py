@@ -15,11 +15,14 @@ from dl_jax.plots.lines import Curve, named_lines, named_panels
 from dl_jax.plots.reliability import reliability_diagram
 from dl_jax.plots.save import save
 from dl_jax.plots.surface import landscapes, paths_on_contours
+from dl_jax.plots.words import colored_words, colored_words_page, word_map
 
 __all__ = [
     "Curve",
     "class_counts",
     "class_regions",
+    "colored_words",
+    "colored_words_page",
     "confident_mistakes",
     "confusion_matrix",
     "decision_boundary",
@@ -39,4 +42,5 @@ __all__ = [
     "save_boundary_animation",
     "target_histogram",
     "training_curves",
+    "word_map",
 ]

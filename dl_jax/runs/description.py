@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def makers() -> list[str]:
         if name.startswith("from_") or name == "chain":  # made of modules or layers
             continue
         function = getattr(models, name)
+        function = function.func if isinstance(function, partial) else function
         kinds = function.__annotations__ if inspect.isfunction(function) else {}
         if kinds.get("return") is Model and list(kinds.values()).count(Model) == 1:
             found.append(name)

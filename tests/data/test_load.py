@@ -85,12 +85,13 @@ def test_transparency_is_dropped(tmp_path: Path):
     np.testing.assert_array_equal(test.arrays["image"], written["test"]["image"][..., :3])
 
 
-def test_a_configuration_has_to_be_named(tmp_path: Path):
+def test_of_several_configurations_one_has_to_be_named(tmp_path: Path):
     prepare(tmp_path, "tiny_images/small")
-    with pytest.raises(UsageError, match="configurations small: choose one, as in 'tiny_images/sm"):
+    for name in ("tiny_images", "tiny_images/small"):
+        assert len(load(name, "test", tmp_path, cache_dir=tmp_path / "cache")) == 20
+    prepare(tmp_path, "tiny_images/large")
+    with pytest.raises(UsageError, match="configurations large, small: choose one, as in 'tiny_im"):
         load("tiny_images", "test", tmp_path)
-    test = load("tiny_images/small", "test", tmp_path, cache_dir=tmp_path / "cache")
-    assert len(test) == 20
 
 
 def test_images_that_differ_in_size_need_a_size(tmp_path: Path):

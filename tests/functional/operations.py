@@ -13,7 +13,7 @@ OPERATIONS: dict[str, Operation] = {
 """By public name; what follows a space tells rows of one operation apart."""
 
 NOT_IN_THE_TABLE = {
-    "Activation", "Cell", "Initializer", "KeyValueCache",  # types
+    "Activation", "Cell", "GatedCell", "Initializer", "KeyValueCache",  # types
     "broadcast_shapes", "empty_cache",  # no operands: test_broadcasting, test_key_value_cache
     "multinomial",  # draws: test_sampling
     "alternating_flip", "color_jitter", "cutmix", "cutout", "mixup",  # draws: test_augmentation

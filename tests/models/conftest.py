@@ -1,7 +1,6 @@
 """Compile fast: what is tested here is mathematics, and XLA's optimizer takes most of the time."""
 
 import jax
-import jaxtyping
 import pytest
 
 
@@ -11,9 +10,3 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
-
-
-@pytest.fixture
-def without_type_checks(monkeypatch):
-    """Past the tests' own check of types, as users call."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -6,6 +6,15 @@ import torch
 from torch.nn.functional import batch_norm as torch_batch_norm
 from torch.nn.functional import conv2d, gelu, linear, max_pool2d, pad, relu
 
+from tests.models.recurrent_in_torch import (  # noqa: F401
+    language_model,
+    last_of_cells,
+    maximum_of_cells,
+    mean_embedding,
+    mean_of_cells,
+    regressor,
+)
+
 
 def mlp(params, state, x, train):
     return _dense_layers(params, x.flatten(1)), {}

@@ -15,11 +15,18 @@ from dl_jax.models import (
     conv,
     drop,
     flatten,
+    gru_classifier,
     linear,
+    lstm_classifier,
+    mean_embedding_classifier,
     mlp,
     norm,
+    reset_rnn_classifier,
     residual,
     resnet18,
+    rnn_classifier,
+    rnn_lm,
+    rnn_regressor,
     vgg16,
     whitened_cnn,
     wide_resnet,
@@ -30,6 +37,8 @@ IMAGE = 9, 6, 2
 IMAGES = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
 PICTURES = np.random.default_rng(2).normal(size=(2, 32, 32, 2)).astype(np.float32)
 SQUARES = np.random.default_rng(1).normal(size=(6, 17, 16, 2)).astype(np.float32)
+TOKENS = np.array([[1, 8, 2, 3, 4, 6, 5], [9, 7, 0, 0, 0, 0, 0], [10, 2, 2, 4, 0, 0, 0]], np.int32)
+SERIES = np.random.default_rng(3).normal(size=(3, 6, 2)).astype(np.float32)
 
 
 def floats(*shape):
@@ -94,6 +103,26 @@ MODELS = {
     "whitened_cnn": Row(partial(whitened_cnn, 3, widths=(20, 24), in_channels=2), IMAGES,
                         floats(6, 3), "whitened_cnn",
                         random="(conv._1|head)/kernel", fixed="whiten/kernel"),
+    "lstm_classifier": Row(
+        partial(lstm_classifier, 11, 4, embedding_dim=5, hidden_dim=3, num_layers=2,
+                bidirectional=True), TOKENS, floats(3, 4), "last_of_cells"),
+    "gru_classifier": Row(
+        partial(gru_classifier, 11, 4, embedding_dim=5, hidden_dim=3, num_layers=2, pooling="mean",
+                variational=True), TOKENS, floats(3, 4), "mean_of_cells"),
+    "rnn_classifier": Row(
+        partial(rnn_classifier, 11, 4, embedding_dim=5, hidden_dim=3, pooling="max"),
+        TOKENS, floats(3, 4), "maximum_of_cells"),
+    "reset_rnn_classifier": Row(
+        partial(reset_rnn_classifier, 11, 4, embedding_dim=5, hidden_dim=3, truncate=3),
+        TOKENS, floats(3, 4)),
+    "mean_embedding_classifier": Row(
+        partial(mean_embedding_classifier, 11, 4, embedding_dim=5, widths=(6,)),
+        TOKENS, floats(3, 4), "mean_embedding"),
+    "rnn_regressor": Row(
+        partial(rnn_regressor, 2, 1, hidden_dim=4), SERIES, floats(3, 6, 1), "regressor"),
+    "rnn_lm": Row(
+        partial(rnn_lm, 11, embedding_dim=5, hidden_dim=3, num_layers=2),
+        TOKENS, floats(3, 7, 11), "language_model"),
 }
 # fmt: on
 

@@ -38,10 +38,8 @@ def lstm() -> Model:
         return jnp.zeros((batch_size, WIDTH)), jnp.zeros((batch_size, WIDTH))
 
     def step(params, carry, tokens, lengths=None):
-        lengths = jnp.full(len(tokens), tokens.shape[1]) if lengths is None else lengths
-        counts = jnp.arange(tokens.shape[1])[None] < lengths[:, None]
         x = embed(tokens, params["embed"])
-        carry, _ = scan_cell(lstm_cell, params["cell"], carry, x, mask=counts)
+        carry, _ = scan_cell(lstm_cell, params["cell"], carry, x, lengths=lengths)
         return carry, dense(carry[1], **params["head"])
 
     return Model(init, lambda *_, **__: None, stepper=Stepper(start, step))

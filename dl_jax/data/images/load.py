@@ -1,7 +1,6 @@
 """Image classification datasets by name."""
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from dl_jax.data.images.source import (
     Source,
     check_image_size,
 )
-from dl_jax.data.splits import SPLITS, split_indices
+from dl_jax.data.splits import SPLITS, held_out, split_indices, stored_splits
 from dl_jax.errors import UsageError, check_choice, check_integer, check_range
 
 PathLike = str | os.PathLike[str]
@@ -115,11 +114,11 @@ def _load(
         indices = split_indices(len(everything), ("validation", "test"), fraction, seed)
         return {split: everything.subset(indices[split], split) for split in splits}
     source = _find(name, data_dir)
-    stored = _stored_as(source)
+    stored = stored_splits(source.name, source.splits, source.hidden)
     root = None if cache_dir is None else Path(cache_dir)
     kept = {stored[split] for split in splits}
     read = {split: _read(source, split, image_size, root, decode_ahead) for split in kept}
-    missing = tuple(split for split in ("validation", "test") if stored[split] == "train")
+    missing = held_out(stored)
     found = {}
     for split in splits:
         dataset = ImageDataset(name, split, read[stored[split]], source.classes)
@@ -135,33 +134,13 @@ def _find(name: str, data_dir: PathLike | None) -> Source:
         raise UsageError("dataset is '', expected a name such as 'mnist', or a folder of images")
     if looks_like_folder(name):
         return find_folder(name)
-    from dl_jax.data.images import tfds_source  # half a second that `digits` need not wait for
+    # Half a second that `digits` need not wait for.
+    from dl_jax.data import tfds_records
+    from dl_jax.data.images import tfds_source
 
-    if os.path.isdir(name) and not tfds_source.is_known(name, data_dir):
+    if os.path.isdir(name) and not tfds_records.is_known(name, data_dir):
         return find_folder(name)
     return tfds_source.find(name, data_dir)
-
-
-def _stored_as(source: Source) -> dict[str, str]:
-    """Which stored split each split is, or is held out from."""
-    usable = set(source.splits) - source.hidden
-    if "train" not in usable:
-        raise UsageError(
-            f"dataset {source.name!r} has no labeled split 'train', only "
-            f"{', '.join(sorted(usable)) or 'none'}"
-        )
-    stored = {split: split if split in usable else "train" for split in SPLITS}
-    if "test" in source.hidden:
-        place = "training examples held out are"
-        if stored["validation"] == "validation":
-            stored |= {"test": "validation", "validation": "train"}
-            place = "the validation split is"
-        warnings.warn(
-            f"the test labels of {source.name!r} are withheld (-1): {place} used for the test, "
-            "and validation examples are held out from the training examples",
-            stacklevel=4,
-        )
-    return stored
 
 
 def _read(

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +18,47 @@ def data_directory(data_dir: str | os.PathLike[str] | None) -> Path:
     return Path(os.path.expanduser(chosen))
 
 
-def newest_version(name: str, root: Path, known: Callable[[], Sequence[str]]) -> Path:
+@dataclass(frozen=True)
+class Wanted:
+    """What kind of dataset is looked for, in the words of messages.
+
+    Attributes:
+        embedded: names of those that come with the installation.
+        described: the kind, such as "an image classification dataset such as 'mnist'".
+        otherwise: what else can be given, such as "a folder of images written as ./FOLDER"; "" is
+            nothing.
+    """
+
+    embedded: tuple[str, ...]
+    described: str
+    otherwise: str = ""
+
+
+def newest_version(
+    name: str, root: Path, known: Callable[[], Sequence[str]], wanted: Wanted
+) -> Path:
     """Folder of the newest version of a dataset prepared under `root`.
 
     Args:
         name: of the dataset, with its configuration if it has several.
         root: folder of prepared datasets.
         known: gives the names that TFDS knows; asked only if the dataset is not found.
+        wanted: what is looked for.
 
     Raises:
         UsageError: there is none; says whether the name, the folder or the dataset is missing.
     """
     versions = sorted(_versions(root / name), key=_version_number)
     configs = [path.name for path in _folders(root / name) if _versions(path)]
+    if not versions and len(configs) == 1:  # what TFDS calls by the name of the dataset alone
+        return newest_version(f"{name}/{configs[0]}", root, known, wanted)
     if not versions and configs:
         raise UsageError(
             f"dataset {name!r} is prepared in {root} in the configurations {', '.join(configs)}: "
             f"choose one, as in '{name}/{configs[0]}'"
         )
     if not versions:
-        raise _absence(name, root, known())
+        raise _absence(name, root, known(), wanted)
     return versions[-1]
 
 
@@ -99,14 +121,16 @@ def _version_number(folder: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", folder.name))
 
 
-def _absence(name: str, root: Path, known: Sequence[str]) -> UsageError:
+def _absence(name: str, root: Path, known: Sequence[str], wanted: Wanted) -> UsageError:
     base = name.split("/")[0]
     on_disk = [path.name for path in _folders(root)]
     if base not in known and base not in on_disk:
-        options = ["digits", "shapes", *known, *on_disk]
+        options = [*wanted.embedded, *known, *on_disk]
+        listed = ", ".join(repr(each) for each in wanted.embedded)
+        otherwise = f", or {wanted.otherwise}" if wanted.otherwise else ""
         return UsageError(
-            f"dataset {name!r} is unknown, expected 'digits', 'shapes', the TFDS name of an image "
-            f"classification dataset such as 'mnist', or a folder of images{nearest(name, options)}"
+            f"dataset {name!r} is unknown, expected {listed}{', or' if not otherwise else ','} the "
+            f"TFDS name of {wanted.described}{otherwise}{nearest(name, options)}"
         )
     advice = (
         f"prepare it with `pip install -e '.[prepare]'` and `tfds build {name} "

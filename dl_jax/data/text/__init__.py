@@ -1,0 +1,25 @@
+"""Labeled texts: tokenizers, and datasets by name."""
+
+from dl_jax.data.text.load import load_texts
+from dl_jax.data.text.text_data import TextData
+from dl_jax.data.text.text_dataset import TextDataset
+from dl_jax.data.text.tokenizer import (
+    Tokenizer,
+    VocabularyTokenizer,
+    fit_tokenizer,
+    read_tokenizer,
+    tokenizer_of,
+    write_tokenizer,
+)
+
+__all__ = [
+    "TextData",
+    "TextDataset",
+    "Tokenizer",
+    "VocabularyTokenizer",
+    "fit_tokenizer",
+    "load_texts",
+    "read_tokenizer",
+    "tokenizer_of",
+    "write_tokenizer",
+]

@@ -1,0 +1,1 @@
+"""Experiments on texts and series with recurrent networks."""

@@ -1,0 +1,156 @@
+"""IMDB reviews: the mean of embedded words and a dense layer, and an LSTM in the mean's place.
+
+The mean knows which words there are, the LSTM in which order as well.
+Source: the course, where the LSTM gains one point of accuracy.
+Command: python -m experiments.sequence.imdb --seeds 3
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.decomposition import PCA
+
+from dl_jax import models, plots
+from dl_jax.compilation import jit
+from dl_jax.data import TextData, TextDataset, write_tokenizer
+from dl_jax.errors import check_integer, check_range
+from dl_jax.functional import cross_entropy
+from dl_jax.learners import over_seeds, supervised
+from dl_jax.models import occlusion
+from dl_jax.optim import OptimizerConfig, make_optimizer
+from dl_jax.reports import data_figure, report_each
+from dl_jax.runs import Run, RunOptions, launch, open_run
+from dl_jax.training import FitConfig, Fitted, fit, make_evaluate
+
+BAG, LSTM = "mean embedding", "LSTM"
+SHOWN = 4
+"""Texts whose words are colored."""
+CHOSEN = ("great", "terrible", "funny", "boring", "not", "actor", "war", "good", "bad", "dull")
+"""Words whose neighbors are drawn, those of them that are in the vocabulary."""
+NEIGHBORS = 6
+MAPPED = 1500
+"""Words that are drawn as points, the most frequent."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Texts with and without the order of their words."""
+
+    embedding_dim: int = 128
+    """Features of a word, in both networks."""
+    hidden_dim: int = 128
+    """Units of the LSTM."""
+    pooling: str = "max"
+    """What the last layer sees of the LSTM's outputs: last, mean or max."""
+    dropout_rate: float = 0.5
+    """Probability of dropping a feature of a word, and one before the last layer, in training."""
+    seeds: int = 1
+    """Independent replicas of each network, in one compiled program."""
+    data: TextData = TextData("imdb_reviews", max_length=256)
+    bag_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
+    bag: FitConfig = FitConfig(epochs=10, batch_size=64)
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3, schedule="cosine")
+    fit: FitConfig = FitConfig(epochs=5, batch_size=64)
+    run: RunOptions = RunOptions()
+
+    def __post_init__(self) -> None:
+        check_integer("embedding_dim", self.embedding_dim, low=1)
+        check_integer("hidden_dim", self.hidden_dim, low=1)
+        check_range("dropout_rate", self.dropout_rate, low=0, high=1, exclusive_high=True)
+
+
+def main(config: Config) -> None:
+    """Train both networks, compare them and draw."""
+    data = config.data.load()
+    train = data["train"]
+    sizes = {
+        "vocab_size": train.tokenizer.size, "num_classes": train.num_classes,
+        "embedding_dim": config.embedding_dim, "dropout_rate": config.dropout_rate,
+    }  # fmt: skip
+    cells = {"hidden_dim": config.hidden_dim, "pooling": config.pooling}
+    trials = {
+        BAG: ("mean_embedding_classifier", sizes, config.bag_optimizer, config.bag),
+        LSTM: ("lstm_classifier", {**sizes, **cells}, config.optimizer, config.fit),
+    }
+    run = open_run("imdb", config, config.run)
+    fitted, measured = {}, {}
+    for name, (network, arguments, optimizer, fitting) in trials.items():
+        part = run.part(name)
+        write_tokenizer(part.directory / "tokenizer.json", train.tokenizer)
+        part.describe(network, arguments, files=("tokenizer.json",))
+        model = getattr(models, network)(**arguments)
+        learner = supervised(
+            model, cross_entropy, make_optimizer(optimizer, fitting.updates(train)), inputs="tokens"
+        )
+        learner = over_seeds(learner, config.seeds)
+        fitted[name] = fit(learner, data, fitting, part)
+        evaluate = make_evaluate(learner, fitting.evaluation_batch_size)
+        measured[name] = evaluate(fitted[name].best, data["test"]).means()
+    lstm = models.lstm_classifier(**trials[LSTM][1])
+    evidence = decisive_words(lstm, fitted[LSTM], data["test"])
+    write_page(run, evidence)
+    gain = np.ravel(measured[LSTM]["accuracy"]) - np.ravel(measured[BAG]["accuracy"])
+    figures = {
+        "data": data_figure(data),
+        "lengths": partial(draw_lengths, data),
+        "words": lambda: plots.colored_words(evidence),
+        "embedding": partial(draw_embedding, fitted[BAG], train),
+    }
+    extras = {"gain_of_the_lstm": gain.tolist()}
+    report_each(run, fitted, measured, figures, extras=extras)
+
+
+def draw_lengths(data: dict[str, TextDataset]):
+    """How long the texts are, as they are cut."""
+    lengths = {s: np.asarray(d.arrays["length"][:], np.float32) for s, d in data.items()}
+    return plots.target_histogram(lengths, x="tokens of a text")
+
+
+def decisive_words(model: models.Model, fitted: Fitted, test: TextDataset) -> dict[str, Any]:
+    """The first replica's reasons for what it says of some texts: rightly, then wrongly."""
+    params, state = jax.tree.map(lambda leaf: leaf[0], fitted.weights)
+    tokens, labels = (np.asarray(test.arrays[name][:400]) for name in ("tokens", "label"))
+    logits, _ = jit(partial(model.apply, train=False))(params, state, tokens)
+    said = np.asarray(logits).argmax(-1)
+    right, wrong = (np.flatnonzero(kind)[: SHOWN // 2] for kind in (said == labels, said != labels))
+    found = {}
+    for index in (*right, *wrong):
+        length = int(np.count_nonzero(tokens[index]))
+        words = [test.tokenizer.decode([token]) for token in tokens[index][:length].tolist()]
+        judged = "rightly" if index in right else "wrongly"
+        heading = f"{test.classes[said[index]]}, {judged} (test text {index})"
+        weights = occlusion(model, params, state, tokens[index], int(said[index]))
+        found[heading] = words, weights[:length]
+    return found
+
+
+def write_page(run: Run, evidence: dict[str, Any]) -> None:
+    """The colored texts as a page."""
+    path = run.figures / "words.html"
+    if run.writes:
+        with run.writing(path):
+            path.write_text(plots.colored_words_page(evidence), encoding="utf-8")
+
+
+def draw_embedding(fitted: Fitted, train: TextDataset):
+    """The most frequent words by their first two principal components, colored by their say."""
+    params = jax.tree.map(lambda leaf: np.asarray(leaf[0]), fitted.weights[0])
+    tokens = range(1, min(1 + MAPPED, train.tokenizer.size - 1))  # the last one is unknown
+    vectors = params["embedding"]["embedding"][np.array(tokens)]
+    words = [train.tokenizer.decode([token]) for token in tokens]
+    kernel = params["head"]["kernel"]
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    groups = {
+        word: np.argsort(-directions @ directions[words.index(word)])[: 1 + NEIGHBORS]
+        for word in CHOSEN
+        if word in words
+    }
+    say = vectors @ (kernel[:, -1] - kernel[:, 0])
+    return plots.word_map(PCA(2).fit_transform(vectors), words, groups, say)
+
+
+if __name__ == "__main__":
+    launch(Config, main)

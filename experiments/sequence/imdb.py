@@ -144,7 +144,7 @@ def draw_embedding(fitted: Fitted, train: TextDataset):
     kernel = params["head"]["kernel"]
     directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     groups = {
-        word: np.argsort(-directions @ directions[words.index(word)])[: 1 + NEIGHBORS]
+        word: np.argsort(-directions @ directions[words.index(word)])[: 1 + NEIGHBORS].tolist()
         for word in CHOSEN
         if word in words
     }

@@ -101,6 +101,27 @@ SCRIPTS = {
         (),
         slow=True,
     ),
+    "sequence.imdb": Script(
+        (
+            "--dataset",
+            "sentiment",
+            "--max-length",
+            "20",
+            "--embedding-dim",
+            "4",
+            "--hidden-dim",
+            "4",
+            "--seeds",
+            "2",
+            "--bag.steps",
+            "4",
+            "--bag.batch-size",
+            "20",
+            *TRAINED,
+        ),
+        {"lengths", "words", "embedding"},
+        ("lstm", "mean_embedding"),
+    ),
     "vision.transfer": Script(
         (
             "--pretrain-on",

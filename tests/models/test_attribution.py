@@ -7,7 +7,16 @@ import pytest
 
 from dl_jax.errors import UsageError
 from dl_jax.functional import conv2d, global_avg_pool, relu
-from dl_jax.models import chain, conv, flatten, grad_cam, linear, with_preprocessing
+from dl_jax.models import (
+    chain,
+    conv,
+    flatten,
+    grad_cam,
+    linear,
+    mean_embedding_classifier,
+    occlusion,
+    with_preprocessing,
+)
 
 IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5, 4, 2)), jnp.float32)
 CLASSES = jnp.array([1, 0, 1])
@@ -51,3 +60,20 @@ def test_a_layer_without_places_is_refused():
     params, state = model.init(jax.random.key(0))
     with pytest.raises(UsageError, match=r"layer 'dense1' has shape \(3, 6\), expected \[batch"):
         grad_cam(model, params, state, IMAGES, CLASSES, "dense1")
+
+
+def test_a_word_says_by_how_much_the_log_probability_falls_without_it():
+    model = mean_embedding_classifier(6, 3, embedding_dim=4)
+    params, state = model.init(jax.random.key(0))
+    tokens = np.array([3, 5, 3, 1, 0, 0])
+
+    def log_probability(kept):
+        vectors = np.asarray(params["embedding"]["embedding"])[kept]
+        logits = vectors.mean(0) @ np.asarray(params["head"]["kernel"])
+        return logits[2] - np.log(np.exp(logits).sum())
+
+    found = occlusion(model, params, state, tokens, 2)
+    text = tokens[:4]
+    expected = [log_probability(text) - log_probability(np.delete(text, i)) for i in range(4)]
+    np.testing.assert_allclose(found, [*expected, 0, 0], atol=1e-6)
+    assert found.min() < 0 < found.max()

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import jax
@@ -10,16 +10,48 @@ import jax
 from dl_jax.folders import cache_folder
 from dl_jax.types import Tree
 
-# On CPU, XLA sends convolutions to a slow fusion by default; with this they go to Eigen, up to five
-# times faster in the gradient of the kernel. Experimental in XLA, and unknown to some versions.
-CPU_OPTIONS = {
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
-}
+# Which operations XLA gives to its library YNNPACK on CPU. By default convolutions are among them,
+# and several times slower in the gradient of the kernel than with Eigen, which gets them with
+# either of these. Products alone: fastest where they are large. Sums alone, which leaves products
+# to Eigen: faster where many small ones follow each other. Experimental in XLA, and unknown to some
+# versions.
+CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+CPU_OPTIONS_SMALL = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 
 
 def jit(function: Callable[..., Any], **options: Any) -> Any:
-    """`jax.jit(function, **options)`, with the compiler options of the present platform."""
-    return jax.jit(function, compiler_options=_platform_options(), **options)
+    """`jax.jit(function, **options)`, with the compiler options of the present platform.
+
+    They depend on what the function does, and are chosen when it is first called.
+    """
+    if _platform_options() is None:
+        return jax.jit(function, **options)
+    compiled = None
+
+    @wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        nonlocal compiled
+        if compiled is None:
+            # The trace is kept by JAX: the function is not traced again.
+            jaxpr = jax.jit(function, **options).trace(*arguments, **named).jaxpr.jaxpr
+            small = _holds(jaxpr, lambda equation: equation.params.get("name") == SMALL_PRODUCTS)
+            chosen = CPU_OPTIONS_SMALL if small else CPU_OPTIONS
+            compiled = jax.jit(function, compiler_options=chosen, **options)
+        return compiled(*arguments, **named)
+
+    return call
+
+
+SMALL_PRODUCTS = "small_products"
+
+
+def small_products(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, marked for `jit`: it is a loop of products that are many and small."""
+
+    def small_products(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return jax.jit(small_products)
 
 
 @cache
@@ -79,16 +111,17 @@ def holds_convolution(function: Callable[..., Any], *arguments: Any) -> bool:
         function: is traced, not computed.
         arguments: arrays, or their shapes and types (`jax.ShapeDtypeStruct`).
     """
-    return _is_among("conv_general_dilated", jax.make_jaxpr(function)(*arguments).jaxpr)
+    jaxpr = jax.make_jaxpr(function)(*arguments).jaxpr
+    return _holds(jaxpr, lambda equation: equation.primitive.name == "conv_general_dilated")
 
 
-def _is_among(primitive: str, jaxpr: Any) -> bool:
-    """Whether a primitive occurs in a jaxpr, or in one that its equations call."""
+def _holds(jaxpr: Any, wanted: Callable[[Any], bool]) -> bool:
+    """Whether a wanted equation is in a jaxpr, or in one that its equations call."""
     for equation in jaxpr.eqns:
-        if equation.primitive.name == primitive:
+        if wanted(equation):
             return True
         for leaf in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
-            if _is_jaxpr(leaf) and _is_among(primitive, getattr(leaf, "jaxpr", leaf)):
+            if _is_jaxpr(leaf) and _holds(getattr(leaf, "jaxpr", leaf), wanted):
                 return True
     return False
 

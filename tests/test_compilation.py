@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dl_jax import compilation
-from dl_jax.compilation import holds_convolution, jit
+from dl_jax.compilation import holds_convolution, jit, small_products
 from dl_jax.functional import conv2d
 
 
@@ -27,6 +27,36 @@ def test_options_are_those_of_jit():
     x = jnp.ones(3)
     np.testing.assert_array_equal(add(x, 2), jnp.full(3, 3.0))
     assert x.is_deleted()
+
+
+def test_loops_of_small_products_are_marked_through_derivatives_and_maps():
+    def loop(x):
+        return jax.lax.fori_loop(0, 3, lambda _, x: jnp.tanh(x @ x), x)
+
+    def marked(x):
+        return small_products(loop)(x).sum()
+
+    x = jnp.eye(2)
+    for function in (
+        marked,
+        jax.grad(marked),
+        jax.jit(marked),
+        lambda x: jax.vmap(marked)(x[None]),
+    ):
+        assert "name=small_products" in str(jax.make_jaxpr(function)(x))
+    np.testing.assert_allclose(jit(marked)(x), loop(x).sum(), rtol=1e-6)
+
+
+def test_a_function_is_traced_once_for_its_options_and_its_program():
+    traces = []
+
+    def double(x):
+        traces.append(x)
+        return 2 * x
+
+    doubled = jit(double)
+    assert [int(doubled(1)), int(doubled(2))] == [2, 4]
+    assert len(traces) == 1
 
 
 def test_a_version_without_the_option_compiles_all_the_same(monkeypatch, options_not_yet_known):

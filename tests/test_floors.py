@@ -24,7 +24,7 @@ FLOORS = [
     {"backprop"},
     {"optim"},
     {"models"},
-    {"learners"},
+    {"learners", "decoding"},
     {"plots"},
     {"runs"},
     {"training"},

@@ -10,11 +10,10 @@ is optional. With H hidden units:
     lstm_cell         4 parts    input, forget, candidate, output    [4 H]
 
 What becomes of the pre-activations is elementwise, and is all that tells one cell from another. A
-cell of one's own is written as just that, under `@GatedCell`, and is then as fast in `scan_cell` as
+cell of one's own is written as just that, as a `GatedCell`, and is then as fast in `scan_cell` as
 these; any other function of the form above is a cell too.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,26 +28,32 @@ from dl_jax.functional.dense import dense
 from dl_jax.functional.precision import at_least_float32
 from dl_jax.types import Array, Params, Tree
 
-Hidden: TypeAlias = Float[jax.Array, "*batch hidden"]
-Gates: TypeAlias = Float[jax.Array, "*batch gates"]
-Cell: TypeAlias = Callable[[Params, Any, Float[jax.Array, "batch features"]], tuple[Any, Hidden]]
+Part: TypeAlias = Float[jax.Array, "..."]
+"""An array of the shape of the hidden state."""
+Parts: TypeAlias = tuple[Part, ...]
+Cell: TypeAlias = Callable[
+    [Params, Any, Float[jax.Array, "batch features"]],
+    tuple[Any, Float[jax.Array, "batch hidden"]],
+]
 
 
 @dataclass(eq=False)
 class GatedCell:
     """A cell made of an elementwise update: what becomes of the outputs of two dense layers.
 
-        a, b   = W x + b_input, U h + b_hidden
-        carry' = update(carry, a + b)        where `summed`
-        carry' = update(carry, a, b)         otherwise
+        a, b   = W x + b_input, U h + b_hidden        each in `gates` parts of the shape of h
+        carry' = update(carry, *(a + b))              where `summed`
+        carry' = update(carry, a, b)                  otherwise
 
-    update: receives the carry and pre-activations `[batch, parts * hidden]` in float32 or wider,
-        and returns the new carry, which is given the type of the old.
-    summed: whether the update sees the sum alone; one product makes it then.
+    update: receives the carry and the parts, in float32 or wider, and returns the new carry, which
+        is given the type of the old. It is elementwise: nothing is known of the axes.
+    gates: number of parts.
+    summed: whether the update sees the sums alone; one product makes them then.
     hidden: what in the carry is `h`, which is the output too.
     """
 
     update: Callable[..., Any]
+    gates: int = 1
     summed: bool = True
     hidden: Callable[[Any], Any] = lambda carry: carry
 
@@ -60,34 +65,21 @@ class GatedCell:
     ) -> tuple[Any, Float[jax.Array, "batch hidden"]]:
         """One step: the new carry, and the output `[batch, hidden]`."""
         carry = jax.tree.map(jnp.asarray, carry)
-        carry = self.advance(carry, *self.layers(params)(inputs, self.hidden(carry)))
+        from_input = at_least_float32(dense(inputs, **params["input"]))
+        from_hidden = at_least_float32(dense(self.hidden(carry), **params["hidden"]))
+        sums = (from_input + from_hidden,) if self.summed else (from_input, from_hidden)
+        carry = self.advance(carry, *sums, axis=-1)
         return carry, self.hidden(carry)
 
-    def layers(self, params: Params) -> Callable[[Array, Array], tuple[jax.Array, ...]]:
-        """The dense layers as one function of `x` and `h`: what `update` gets beside the carry."""
-        own, recurrent = params["input"], params["hidden"]
-        if not self.summed:
-            return lambda x, h: (
-                at_least_float32(dense(x, **own)),
-                at_least_float32(dense(h, **recurrent)),
-            )
-        kernel = jnp.concatenate([own["kernel"], recurrent["kernel"]])
-        biases = [layer["bias"] for layer in (own, recurrent) if "bias" in layer]
-        bias = functools.reduce(jnp.add, biases) if biases else None
-
-        def both(x: Array, h: Array) -> tuple[jax.Array]:
-            return (at_least_float32(dense(jnp.concatenate([x, h], axis=-1), kernel, bias)),)
-
-        return both
-
-    def advance(self, carry: Tree, *preactivations: jax.Array) -> Tree:
-        """The carry after the update, in its own type."""
-        new = self.update(carry, *preactivations)
+    def advance(self, carry: Tree, *preactivations: jax.Array, axis: int) -> Tree:
+        """The carry after the update, in its own type; the parts lie along `axis`."""
+        parts = [tuple(jnp.split(each, self.gates, axis)) for each in preactivations]
+        new = self.update(carry, *(parts[0] if self.summed else parts))
         return jax.tree.map(lambda n, old: n.astype(old.dtype), new, carry)
 
 
 @GatedCell
-def rnn_cell(h: Hidden, a: Gates) -> Hidden:
+def rnn_cell(h: Part, a: Part) -> Part:
     """The plain cell, `h' = tanh(W x + U h + b)`; the carry is `h`.
 
     Source: Elman (1990), "Finding structure in time".
@@ -96,8 +88,8 @@ def rnn_cell(h: Hidden, a: Gates) -> Hidden:
     return tanh(a)
 
 
-@partial(GatedCell, summed=False)
-def reset_rnn_cell(h: Hidden, a: Gates, b: Gates) -> Hidden:
+@partial(GatedCell, gates=2, summed=False)
+def reset_rnn_cell(h: Part, from_input: Parts, from_hidden: Parts) -> Part:
     """The plain cell with a reset gate `r` on the recurrent input; the carry is `h`.
 
         r  = sigmoid(W_r x + U_r h + b_r)
@@ -108,12 +100,12 @@ def reset_rnn_cell(h: Hidden, a: Gates, b: Gates) -> Hidden:
     Source: Cho et al. (2014), arXiv:1406.1078, equations 5 and 8, for the gate.
     """
     del h
-    (r, n), (r_h, n_h) = jnp.split(a, 2, -1), jnp.split(b, 2, -1)
+    (r, n), (r_h, n_h) = from_input, from_hidden
     return tanh(n + sigmoid(r + r_h) * n_h)
 
 
-@partial(GatedCell, summed=False)
-def gru_cell(h: Hidden, a: Gates, b: Gates) -> Hidden:
+@partial(GatedCell, gates=3, summed=False)
+def gru_cell(h: Part, from_input: Parts, from_hidden: Parts) -> Part:
     """Gated recurrent unit: keeps a share `z` of the state, replaces the rest; the carry is `h`.
 
         r  = sigmoid(W_r x + U_r h + b_r)
@@ -124,13 +116,13 @@ def gru_cell(h: Hidden, a: Gates, b: Gates) -> Hidden:
     Source: Cho et al. (2014), arXiv:1406.1078, equations 5 to 8, with the reset gate after the
     product, as in cuDNN, PyTorch and Flax.
     """
-    (r, z, n), (r_h, z_h, n_h) = jnp.split(a, 3, -1), jnp.split(b, 3, -1)
+    (r, z, n), (r_h, z_h, n_h) = from_input, from_hidden
     z, n = sigmoid(z + z_h), tanh(n + sigmoid(r + r_h) * n_h)
     return z * h + (1 - z) * n
 
 
-@partial(GatedCell, hidden=lambda carry: carry[1])
-def lstm_cell(carry: tuple[Hidden, Hidden], a: Gates) -> tuple[Hidden, Hidden]:
+@partial(GatedCell, gates=4, hidden=lambda carry: carry[1])
+def lstm_cell(carry: tuple[Part, Part], i: Part, f: Part, g: Part, o: Part) -> tuple[Part, Part]:
     """Long short-term memory: an additive cell state, so that gradients pass through time.
 
         i, f, o = sigmoid(W x + U h + b), one block each
@@ -143,6 +135,5 @@ def lstm_cell(carry: tuple[Hidden, Hidden], a: Gates) -> tuple[Hidden, Hidden]:
     Source: Hochreiter and Schmidhuber (1997), "Long short-term memory", with the forget gate of
     Gers et al. (2000).
     """
-    i, f, g, o = jnp.split(a, 4, -1)
     cell = sigmoid(f) * carry[0] + sigmoid(i) * tanh(g)
     return cell, sigmoid(o) * tanh(cell)

@@ -7,6 +7,7 @@ from dl_jax.learners.augment import (
     mix_images,
 )
 from dl_jax.learners.averaged import averaged
+from dl_jax.learners.language_model import language_model
 from dl_jax.learners.learner import Learner, TrainState, Weights, check_start, initial_weights
 from dl_jax.learners.manual_backprop import manual_backprop
 from dl_jax.learners.metrics import Metrics
@@ -39,6 +40,7 @@ __all__ = [
     "fully_sharded",
     "global_mesh",
     "initial_weights",
+    "language_model",
     "local_mesh",
     "manual_backprop",
     "mix_images",

@@ -25,18 +25,17 @@ CellName: TypeAlias = Literal["rnn", "reset_rnn", "gru", "lstm"]
 
 
 class Kind(NamedTuple):
-    """A cell, its number of gates, and of arrays `[batch, hidden]` in its carry."""
+    """A cell, and the number of arrays `[batch, hidden]` in its carry."""
 
     cell: GatedCell
-    gates: int
     carries: int = 1
 
 
 CELLS = {
-    "rnn": Kind(rnn_cell, 1),
-    "reset_rnn": Kind(reset_rnn_cell, 2),
-    "gru": Kind(gru_cell, 3),
-    "lstm": Kind(lstm_cell, 4, 2),
+    "rnn": Kind(rnn_cell),
+    "reset_rnn": Kind(reset_rnn_cell),
+    "gru": Kind(gru_cell),
+    "lstm": Kind(lstm_cell, 2),
 }
 
 
@@ -159,17 +158,18 @@ def init_cell(key: PRNGKey, cell: CellName, features: int, hidden_dim: int) -> P
     of recurrent network architectures", for the forget gate.
     """
     kind = CELLS[cell]
-    input_key, *keys = jax.random.split(key, 1 + kind.gates)
-    bias = jnp.zeros((kind.gates, hidden_dim))
+    gates = kind.cell.gates
+    input_key, *keys = jax.random.split(key, 1 + gates)
+    bias = jnp.zeros((gates, hidden_dim))
     if cell == "lstm":
         bias = bias.at[1].set(1)
     square = (hidden_dim, hidden_dim)
     hidden = {"kernel": jnp.concatenate([orthogonal(k, square) for k in keys], axis=-1)}
     if not kind.cell.summed:
-        hidden["bias"] = jnp.zeros(kind.gates * hidden_dim)
+        hidden["bias"] = jnp.zeros(gates * hidden_dim)
     return {
         "input": {
-            "kernel": lecun_normal(input_key, (features, kind.gates * hidden_dim)),
+            "kernel": lecun_normal(input_key, (features, gates * hidden_dim)),
             "bias": bias.ravel(),
         },
         "hidden": hidden,

@@ -122,6 +122,22 @@ SCRIPTS = {
         {"lengths", "words", "embedding"},
         ("lstm", "mean_embedding"),
     ),
+    "language.char_lm": Script(
+        (
+            "--dataset",
+            "python",
+            "--window",
+            "8",
+            "--embedding-dim",
+            "4",
+            "--hidden-dim",
+            "4",
+            "--seeds",
+            "2",
+            *TRAINED,
+        ),
+        {"training_curves"},
+    ),
     "vision.transfer": Script(
         (
             "--pretrain-on",

@@ -1,5 +1,6 @@
 """Labeled texts: tokenizers, and datasets by name."""
 
+from dl_jax.data.text.corpus import Corpus, CorpusData, load_corpus
 from dl_jax.data.text.load import load_texts
 from dl_jax.data.text.text_data import TextData
 from dl_jax.data.text.text_dataset import TextDataset
@@ -13,11 +14,14 @@ from dl_jax.data.text.tokenizer import (
 )
 
 __all__ = [
+    "Corpus",
+    "CorpusData",
     "TextData",
     "TextDataset",
     "Tokenizer",
     "VocabularyTokenizer",
     "fit_tokenizer",
+    "load_corpus",
     "load_texts",
     "read_tokenizer",
     "tokenizer_of",

@@ -112,30 +112,28 @@ def _forward(
     layers, steps = _layers(cell, params), course.steps(marks)
 
     def step(number: jax.Array, state: Tree) -> Tree:
-        carryT, outputs, carriesT, hiddens = state
+        carryT, outputs, carriesT = state
         t = steps - 1 - number if course.reverse else number
         counts = course.counts(t, marks)
         carryT = zero_where(_row(course.begins(t, marks)), carryT)
-        h = cell.hidden(carryT).T
-        if keep:
-            carriesT, hiddens = _put(carriesT, carryT, t), _put(hiddens, h, t)
-        carryT, outputT = _step(cell, _row(counts), carryT, *layers(_at(inputs, t, counts), h))
-        return carryT, _put(outputs, outputT.T, t), carriesT, hiddens
+        carriesT = _put(carriesT, carryT, t) if keep else carriesT
+        preactivationsT = layers(_at(inputs, t, counts), cell.hidden(carryT).T)
+        carryT, outputT = _step(cell, _row(counts), carryT, *preactivationsT)
+        return carryT, _put(outputs, outputT.T, t), carriesT
 
     def buffers(tree: Tree) -> Tree:
         return jax.tree.map(lambda leaf: jnp.zeros((course.time, *leaf.shape), leaf.dtype), tree)
 
     carryT = jax.tree.map(jnp.transpose, carry)
-    hidden = cell.hidden(carry)
-    state = carryT, buffers(hidden), *((buffers(carryT), buffers(hidden)) if keep else ((), ()))
+    state = carryT, buffers(cell.hidden(carry)), buffers(carryT) if keep else ()
     loop = small_products(lambda state: lax.fori_loop(0, steps, step, state))
-    carryT, outputs, *kept = loop(state)
+    carryT, outputs, carriesT = loop(state)
     results = jax.tree.map(jnp.transpose, carryT), jnp.moveaxis(outputs, 0, 1)
-    return results, (params, inputs, marks, *kept)
+    return results, (params, inputs, marks, carriesT)
 
 
 def _backward(cell: GatedCell, course: Course, kept: Any, gradients: Any) -> tuple[Any, ...]:
-    params, inputs, marks, carriesT, hiddens = kept
+    params, inputs, marks, carriesT = kept
     dcarry, doutputs = gradients
     layers, steps = _layers(cell, params), course.steps(marks)
     size = min(BLOCK, course.time)
@@ -152,15 +150,13 @@ def _backward(cell: GatedCell, course: Course, kept: Any, gradients: Any) -> tup
             dcarryT, dasT = state
             t = begin + number if course.reverse else end - 1 - number
             counts = course.counts(t, marks)
-            h = _at_first(hiddens, t)
-            carryT = jax.tree.map(lambda each: _at_first(each, t), carriesT)
-            doutputT = lax.dynamic_index_in_dim(doutputs, t, 1, keepdims=False).T
-            _, pull = jax.vjp(
-                partial(_step, cell, _row(counts)), carryT, *layers(_at(inputs, t, counts), h)
-            )
-            dcarryT, *daT = pull((dcarryT, doutputT))
-            _, into_carry = jax.vjp(cell.hidden, dcarryT)
-            (more,) = into_carry(_product(kernels["hidden"], daT[-1]).astype(h.dtype))
+            at = partial(lax.dynamic_index_in_dim, index=t, keepdims=False)
+            carryT = jax.tree.map(at, carriesT)
+            preactivationsT = layers(_at(inputs, t, counts), cell.hidden(carryT).T)
+            _, pull = jax.vjp(partial(_step, cell, _row(counts)), carryT, *preactivationsT)
+            dcarryT, *daT = pull((dcarryT, at(doutputs, axis=1).T))
+            hidden, into_carry = jax.vjp(cell.hidden, dcarryT)
+            (more,) = into_carry(_product(kernels["hidden"], daT[-1]).astype(hidden.dtype))
             dcarryT = jax.tree.map(jnp.add, dcarryT, more)
             for gone in (course.stops(t, marks), course.begins(t, marks)):
                 dcarryT = zero_where(_row(gone), dcarryT)
@@ -177,7 +173,8 @@ def _backward(cell: GatedCell, course: Course, kept: Any, gradients: Any) -> tup
         x = jnp.moveaxis(lax.dynamic_slice_in_dim(inputs, start, size, axis=1), 1, 0)  # [K, B, F]
         if marks.lengths is not None:
             x = where((start + jnp.arange(size)[:, None] < marks.lengths[None])[..., None], x, 0)
-        h = lax.dynamic_slice_in_dim(hiddens, start, size)
+        hT = lax.dynamic_slice_in_dim(cell.hidden(carriesT), start, size)
+        h = jnp.moveaxis(hT, 1, 2)  # [K, B, H]
         own = {
             "input": _dense_gradients(dasT[0], x, params["input"]),
             "hidden": _dense_gradients(dasT[-1], h, params["hidden"]),
@@ -258,10 +255,6 @@ def _at(inputs: jax.Array, t: Array, counts: jax.Array | None) -> jax.Array:
     """Step `t` of the inputs, 0 in the padding: in the gradient, 0 * nan is nan."""
     x = lax.dynamic_index_in_dim(inputs, t, 1, keepdims=False)
     return where(None if counts is None else counts[:, None], x, 0)
-
-
-def _at_first(buffer: jax.Array, t: Array) -> jax.Array:
-    return lax.dynamic_index_in_dim(buffer, t, 0, keepdims=False)
 
 
 def _put(buffers: Tree, tree: Tree, t: Array) -> Tree:

@@ -15,7 +15,7 @@ from dl_jax.plots.lines import Curve, named_lines, named_panels
 from dl_jax.plots.reliability import reliability_diagram
 from dl_jax.plots.save import save
 from dl_jax.plots.surface import landscapes, paths_on_contours
-from dl_jax.plots.words import colored_words, colored_words_page, word_map
+from dl_jax.plots.words import colored_words, colored_words_page, word_colors, word_map
 
 __all__ = [
     "Curve",
@@ -42,5 +42,6 @@ __all__ = [
     "save_boundary_animation",
     "target_histogram",
     "training_curves",
+    "word_colors",
     "word_map",
 ]

@@ -4,7 +4,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 import jax
@@ -15,6 +15,7 @@ from dl_jax.errors import RunError, UsageError
 from dl_jax.runs.environment import describe_devices, processor_name, require_backend
 from dl_jax.runs.interruption import Interrupted, ending_at_once
 from dl_jax.runs.opening import unbegun_removed
+from dl_jax.runs.options import RunOptions
 from dl_jax.shape_checks import TypeCheckError, explain
 
 C = TypeVar("C")
@@ -25,7 +26,8 @@ SHORT = ("data", "fit", "optimizer", "run")
 def launch(config_class: type[C], main: Callable[[C], None]) -> None:
     """Read the command line into `config_class` and call `main` with it.
 
-    The class is a frozen dataclass of documented fields, one of which is `run: RunOptions`.
+    The class is a frozen dataclass of documented fields, one of which is `run`: RunOptions, or the
+    folder of a run to read.
 
     Exit codes: 0 done; 1 the run failed; 2 what was asked for cannot be done; 75 stopped by
     SIGTERM and saved; 130 stopped by Ctrl-C. What is known to go wrong is one sentence on standard
@@ -35,7 +37,8 @@ def launch(config_class: type[C], main: Callable[[C], None]) -> None:
     try:
         with ending_at_once(), unbegun_removed():
             config: Any = parse(config_class)
-            require_backend(config.run.require)
+            if isinstance(config.run, RunOptions):
+                require_backend(config.run.require)
             keep_compiled_programs()
             print(f"running on {describe_devices()} ({processor_name()})", flush=True)
             main(config)
@@ -77,7 +80,7 @@ def _with_short_options(config_class: Any) -> Any:
     the `optimizer`'s, `--critic.learning-rate` that of a second one.
     """
     hints = get_type_hints(config_class, include_extras=True)
-    marked = [f for f in fields(config_class) if f.name in SHORT]
+    marked = [f for f in fields(config_class) if f.name in SHORT and is_dataclass(hints[f.name])]
     options = [f.name for f in fields(config_class) if f not in marked]
     for f in marked:
         options += [inner.name for inner in fields(hints[f.name])]

@@ -5,9 +5,10 @@ Source: the course, where the LSTM gains one point of accuracy.
 Command: python -m experiments.sequence.imdb --seeds 3
 """
 
+import json
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -43,7 +44,7 @@ class Config:
     """Features of a word, in both networks."""
     hidden_dim: int = 128
     """Units of the LSTM."""
-    pooling: str = "max"
+    pooling: Literal["last", "mean", "max"] = "max"
     """What the last layer sees of the LSTM's outputs: last, mean or max."""
     dropout_rate: float = 0.5
     """Probability of dropping a feature of a word, and one before the last layer, in training."""
@@ -80,7 +81,8 @@ def main(config: Config) -> None:
     for name, (network, arguments, optimizer, fitting) in trials.items():
         part = run.part(name)
         write_tokenizer(part.directory / "tokenizer.json", train.tokenizer)
-        part.describe(network, arguments, files=("tokenizer.json",))
+        (part.directory / "classes.json").write_text(json.dumps(train.classes))
+        part.describe(network, arguments, files=("tokenizer.json", "classes.json"))
         model = getattr(models, network)(**arguments)
         learner = supervised(
             model, cross_entropy, make_optimizer(optimizer, fitting.updates(train)), inputs="tokens"

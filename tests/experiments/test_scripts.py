@@ -122,6 +122,49 @@ SCRIPTS = {
         {"lengths", "words", "embedding"},
         ("lstm", "mean_embedding"),
     ),
+    "sequence.reset_cell": Script(
+        (
+            "--cells",
+            "reset_rnn",
+            "lstm",
+            "--lengths",
+            "4",
+            "--hidden-dim",
+            "4",
+            "--examples",
+            "80",
+            "--texts",
+            "20",
+            "--seeds",
+            "2",
+            *TRAINED,
+        ),
+        {"lengths", "gradients"},
+        (),
+    ),
+    "sequence.sst2": Script(
+        (
+            "--dataset",
+            "sentiment",
+            "--max-length",
+            "12",
+            "--embedding-dim",
+            "4",
+            "--hidden-dim",
+            "4",
+            "--cells",
+            "rnn",
+            "lstm",
+            "--windows",
+            "2",
+            "0",
+            "--seeds",
+            "2",
+            *TRAINED,
+        ),
+        {"accuracy", "gradient_norm"},
+        (),
+    ),
     "language.char_lm": Script(
         (
             "--dataset",
@@ -347,6 +390,8 @@ def another(name: str, hint: Any, value: Any) -> Any:
         return OTHER[name] if OTHER[name] != value else "accuracy"
     if isinstance(value, str):
         return "another"
+    if isinstance(value, tuple) and get_origin(get_args(hint)[0]) is Literal:
+        return get_args(get_args(hint)[0])[:1]
     if isinstance(value, tuple):
         return ("one", "two") if get_args(hint)[0] is str else (3, 5)
     return type(value)(value + 1 if isinstance(value, int) else value / 2 + 0.125)

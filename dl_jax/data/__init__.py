@@ -4,6 +4,7 @@ from dl_jax.data.dataset import Dataset, Ordering, contiguous, grouped_by_length
 from dl_jax.data.images import ImageData, ImageDataset, image_statistics, load, load_splits
 from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
 from dl_jax.data.process_slice import process_slice
+from dl_jax.data.series import SERIES, SeriesData, load_series
 from dl_jax.data.splits import SPLITS
 from dl_jax.data.stream import evaluation_batches, stream
 from dl_jax.data.tables import (
@@ -38,6 +39,7 @@ from dl_jax.data.toy_data import ToyData
 from dl_jax.data.windows import Windows
 
 __all__ = [
+    "SERIES",
     "SPLITS",
     "TABLES",
     "TOYS",
@@ -51,6 +53,7 @@ __all__ = [
     "ImageDataset",
     "Order",
     "Ordering",
+    "SeriesData",
     "Shuffled",
     "TableData",
     "TextData",
@@ -69,6 +72,7 @@ __all__ = [
     "image_statistics",
     "load",
     "load_corpus",
+    "load_series",
     "load_splits",
     "load_table",
     "load_texts",

@@ -100,7 +100,8 @@ def _measure(
                 f"the metric {name!r} does not fit the outputs and targets ({explain(error)}): "
                 "pass metrics={} or metrics of your own"
             ) from error
-        if measured[name].shape not in (targets.shape[:1], targets.shape):
+        per = [targets.shape[: axes + 1] for axes in range(targets.ndim)]
+        if measured[name].shape not in per:
             raise UsageError(
                 f"{name} of a batch has shape {measured[name].shape}, expected "
                 f"{targets.shape[:1]}: one value per example, not their mean"

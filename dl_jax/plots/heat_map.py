@@ -23,6 +23,8 @@ def heat_maps(
     columns: Sequence[str],
     *,
     value: str,
+    x: str = "",
+    y: str = "",
     limits: tuple[float, float] = (0.0, 1.0),
     title: str | None = None,
 ) -> Figure:
@@ -33,6 +35,8 @@ def heat_maps(
         rows: names of the rows.
         columns: names of the columns.
         value: label of the color scale.
+        x: what the columns are.
+        y: what the rows are.
         limits: of the color scale.
         title: above all panels.
     """
@@ -46,7 +50,7 @@ def heat_maps(
             np.where(np.isfinite(table), table, np.nan), cmap=colors, vmin=limits[0],
             vmax=limits[1], aspect="auto",
         )  # fmt: skip
-        style_axes(axes, title=name, grid=False)
+        style_axes(axes, title=name, x=x, y=y if index == 0 else "", grid=False)
         axes.set_xticks(range(len(columns)), labels=list(columns), rotation=45, ha="right",
                         rotation_mode="anchor", fontsize=SMALL_SIZE)  # fmt: skip
         axes.set_yticks(range(len(rows)), labels=list(rows) if index == 0 else [""] * len(rows))

@@ -142,6 +142,27 @@ SCRIPTS = {
         {"lengths", "gradients"},
         (),
     ),
+    "sequence.gradients": Script(
+        (
+            "--hidden-dim",
+            "4",
+            "--radii",
+            "0.5",
+            "1",
+            "--clips",
+            "1",
+            "--repeats",
+            "2",
+            "--rollout",
+            "5",
+            "--window",
+            "10",
+            "--length",
+            "200",
+            *TRAINED,
+        ),
+        {"flow", "training", "prediction", "training_curves"},
+    ),
     "sequence.sst2": Script(
         (
             "--dataset",

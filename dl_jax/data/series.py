@@ -42,7 +42,7 @@ def sunspots(count: int, seed: int) -> Series:
         raise UsageError(
             "sunspots need the library statsmodels: pip install -e '.[series]'"
         ) from error
-    return stored.load_pandas().data["SUNACTIVITY"].to_numpy(np.float64)
+    return np.asarray(stored.load_pandas()["data"]["SUNACTIVITY"], np.float64)
 
 
 SERIES: dict[str, Callable[[int, int], Series]] = {

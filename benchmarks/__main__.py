@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from dl_jax.huge_pages import restart_with_huge_pages
+from dl_jax.memory import restart_with_fast_memory
 
 
 def main() -> None:
@@ -49,5 +49,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    restart_with_huge_pages("benchmarks")
+    restart_with_fast_memory("benchmarks")
     main()

@@ -14,7 +14,7 @@ FLOORS = [
         "compilation",
         "concrete",
         "configuration",
-        "huge_pages",
+        "memory",
         "manifest",
         "processes",
         "shape_checks",

@@ -68,12 +68,15 @@ class GatedCell:
         from_input = at_least_float32(dense(inputs, **params["input"]))
         from_hidden = at_least_float32(dense(self.hidden(carry), **params["hidden"]))
         sums = (from_input + from_hidden,) if self.summed else (from_input, from_hidden)
-        carry = self.advance(carry, *sums, axis=-1)
+        carry = self.advance(carry, *self.split(-1, *sums))
         return carry, self.hidden(carry)
 
-    def advance(self, carry: Tree, *preactivations: jax.Array, axis: int) -> Tree:
-        """The carry after the update, in its own type; the parts lie along `axis`."""
-        parts = [tuple(jnp.split(each, self.gates, axis)) for each in preactivations]
+    def split(self, axis: int, *preactivations: jax.Array) -> list[Parts]:
+        """The parts of the layers' outputs, or of their sum, which lie along `axis`."""
+        return [tuple(jnp.split(each, self.gates, axis)) for each in preactivations]
+
+    def advance(self, carry: Tree, *parts: Parts) -> Tree:
+        """The carry after the update, in its own type."""
         new = self.update(carry, *(parts[0] if self.summed else parts))
         return jax.tree.map(lambda n, old: n.astype(old.dtype), new, carry)
 

@@ -9,16 +9,18 @@ written here. With `a_t` the pre-activations of step t, from the last step to th
     dW = sum_t x_t da_t    dU = sum_t h_t da_t    db = sum_t da_t    dx_t = W^T da_t
 
 The last line is one product for a block of steps. What is kept for the way back is the carry that
-each step began with; pre-activations are computed again.
+each step began with, and its pre-activations.
 
 Within the loop, carries and pre-activations are `[hidden, batch]` and `[gates * hidden, batch]`:
 the parts of a gate are contiguous, and the kernel, which is the larger operand of each product, is
-read as it lies. `T` at the end of a name stands for this layout.
+read as it lies. `T` at the end of a name stands for this layout. What is one array for a product
+and several before it, `x` and `h`, or the parts of `da`, is written part by part into a buffer:
+XLA computes a concatenation element by element, and asks of each whose it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +29,14 @@ from jax.custom_batching import custom_vmap
 
 from dl_jax.compilation import small_products
 from dl_jax.functional.precision import accumulation_dtype, at_least_float32
-from dl_jax.functional.recurrent import GatedCell
+from dl_jax.functional.recurrent import GatedCell, Parts
 from dl_jax.types import Array, Params, Tree
 
-BLOCK = 32
+BLOCK = 8
 """Steps for which the gradients of kernels and inputs are one product."""
+
+
+Layer: TypeAlias = Callable[[jax.Array], jax.Array]
 
 
 class Marks(NamedTuple):
@@ -110,32 +115,36 @@ def _forward(
 ) -> tuple[Any, Any]:
     """The results, and what the way back needs, where `keep`."""
     layers, steps = _layers(cell, params), course.steps(marks)
+    x = jnp.moveaxis(inputs, 1, 0)  # [T, B, F]
 
     def step(number: jax.Array, state: Tree) -> Tree:
-        carryT, outputs, carriesT = state
+        carryT, xhT, outputs, keptT = state
         t = steps - 1 - number if course.reverse else number
         counts = course.counts(t, marks)
         carryT = zero_where(_row(course.begins(t, marks)), carryT)
-        carriesT = _put(carriesT, carryT, t) if keep else carriesT
-        preactivationsT = layers(_at(inputs, t, counts), cell.hidden(carryT).T)
-        carryT, outputT = _step(cell, _row(counts), carryT, *preactivationsT)
-        return carryT, _put(outputs, outputT.T, t), carriesT
+        xhT = _stack(xhT, [_at(x, t, counts).T, cell.hidden(carryT)])
+        preactivationsT = layers(xhT)
+        keptT = _put(keptT, (carryT, preactivationsT), t) if keep else ()
+        carryT, outputT = _step(cell, _row(counts), carryT, *cell.split(0, *preactivationsT))
+        return carryT, xhT, _put(outputs, outputT.T, t), keptT
 
     def buffers(tree: Tree) -> Tree:
         return jax.tree.map(lambda leaf: jnp.zeros((course.time, *leaf.shape), leaf.dtype), tree)
 
     carryT = jax.tree.map(jnp.transpose, carry)
-    state = carryT, buffers(cell.hidden(carry)), buffers(carryT) if keep else ()
+    xhT = jnp.zeros((x.shape[2] + len(cell.hidden(carryT)), x.shape[1]), x.dtype)
+    keptT = buffers((carryT, jax.eval_shape(layers, xhT))) if keep else ()
+    state = carryT, xhT, buffers(cell.hidden(carry)), keptT
     loop = small_products(lambda state: lax.fori_loop(0, steps, step, state))
-    carryT, outputs, carriesT = loop(state)
+    carryT, _, outputs, keptT = loop(state)
     results = jax.tree.map(jnp.transpose, carryT), jnp.moveaxis(outputs, 0, 1)
-    return results, (params, inputs, marks, carriesT)
+    return results, (params, x, marks, keptT)
 
 
 def _backward(cell: GatedCell, course: Course, kept: Any, gradients: Any) -> tuple[Any, ...]:
-    params, inputs, marks, carriesT = kept
+    params, x, marks, (carriesT, preactivationsT) = kept
     dcarry, doutputs = gradients
-    layers, steps = _layers(cell, params), course.steps(marks)
+    steps = course.steps(marks)
     size = min(BLOCK, course.time)
     blocks = -(-steps // size)
     kernels = {name: params[name]["kernel"] for name in ("input", "hidden")}
@@ -151,39 +160,45 @@ def _backward(cell: GatedCell, course: Course, kept: Any, gradients: Any) -> tup
             t = begin + number if course.reverse else end - 1 - number
             counts = course.counts(t, marks)
             at = partial(lax.dynamic_index_in_dim, index=t, keepdims=False)
-            carryT = jax.tree.map(at, carriesT)
-            preactivationsT = layers(_at(inputs, t, counts), cell.hidden(carryT).T)
-            _, pull = jax.vjp(partial(_step, cell, _row(counts)), carryT, *preactivationsT)
-            dcarryT, *daT = pull((dcarryT, at(doutputs, axis=1).T))
+            carryT, aT = jax.tree.map(at, (carriesT, preactivationsT))
+            _, pull = jax.vjp(partial(_step, cell, _row(counts)), carryT, *cell.split(0, *aT))
+            dcarryT, *dparts = pull((dcarryT, at(doutputsT, index=t - start)))
+            dasT = [
+                _stack(daT, [part[:, None] for part in parts], t - start)
+                for daT, parts in zip(dasT, dparts, strict=True)
+            ]
             hidden, into_carry = jax.vjp(cell.hidden, dcarryT)
-            (more,) = into_carry(_product(kernels["hidden"], daT[-1]).astype(hidden.dtype))
+            dhT = _product(kernels["hidden"], at(dasT[-1], index=t - start, axis=1))
+            (more,) = into_carry(dhT.astype(hidden.dtype))
             dcarryT = jax.tree.map(jnp.add, dcarryT, more)
             for gone in (course.stops(t, marks), course.begins(t, marks)):
                 dcarryT = zero_where(_row(gone), dcarryT)
-            put = partial(lax.dynamic_update_index_in_dim, index=t - start, axis=1)
-            return dcarryT, [put(all_, one) for all_, one in zip(dasT, daT, strict=True)]
+            return dcarryT, dasT
 
-        gates, batch = kernels["hidden"].shape[1], len(inputs)
-        zeros = jnp.zeros((gates, size, batch), accumulation_dtype(inputs.dtype))
+        doutputsT = lax.dynamic_slice_in_dim(doutputs, start, size, axis=1)
+        doutputsT = jnp.transpose(doutputsT, (1, 2, 0))  # [K, H, B]
         # Steps of the block that are not taken, or are another's, stay zero.
+        gates, batch = kernels["hidden"].shape[1], x.shape[1]
+        zeros = jnp.zeros((gates, size, batch), accumulation_dtype(x.dtype))
         state = dcarryT, [zeros] * (1 if cell.summed else 2)
         dcarryT, dasT = lax.fori_loop(0, end - begin, step, state)
         dasT = [each.reshape(gates, size * batch) for each in dasT]
 
-        x = jnp.moveaxis(lax.dynamic_slice_in_dim(inputs, start, size, axis=1), 1, 0)  # [K, B, F]
+        rows = lax.dynamic_slice_in_dim(x, start, size)  # [K, B, F]
         if marks.lengths is not None:
-            x = where((start + jnp.arange(size)[:, None] < marks.lengths[None])[..., None], x, 0)
+            counts = start + jnp.arange(size)[:, None] < marks.lengths[None]
+            rows = where(counts[..., None], rows, 0)
         hT = lax.dynamic_slice_in_dim(cell.hidden(carriesT), start, size)
         h = jnp.moveaxis(hT, 1, 2)  # [K, B, H]
         own = {
-            "input": _dense_gradients(dasT[0], x, params["input"]),
+            "input": _dense_gradients(dasT[0], rows, params["input"]),
             "hidden": _dense_gradients(dasT[-1], h, params["hidden"]),
         }
         dparams = jax.tree.map(jnp.add, dparams, own)
         dxT = _product(kernels["input"], dasT[0]).reshape(-1, size, batch)  # [F, K, B]
-        dx = jnp.transpose(dxT, (2, 1, 0)).astype(inputs.dtype)
-        before = lax.dynamic_slice_in_dim(dinputs, start, size, axis=1)
-        dinputs = lax.dynamic_update_slice_in_dim(dinputs, before + dx, start, axis=1)
+        dx = jnp.transpose(dxT, (1, 2, 0)).astype(x.dtype)
+        before = lax.dynamic_slice_in_dim(dinputs, start, size)
+        dinputs = lax.dynamic_update_slice_in_dim(dinputs, before + dx, start, axis=0)
         return dcarryT, dparams, dinputs
 
     dparams = {
@@ -192,42 +207,43 @@ def _backward(cell: GatedCell, course: Course, kept: Any, gradients: Any) -> tup
         }
         for name, layer in params.items()
     }
-    state = jax.tree.map(jnp.transpose, dcarry), dparams, jnp.zeros_like(inputs)
+    state = jax.tree.map(jnp.transpose, dcarry), dparams, jnp.zeros_like(x)
     loop = small_products(lambda state: lax.fori_loop(0, blocks, block, state))
     dcarryT, dparams, dinputs = loop(state)
     dparams = jax.tree.map(lambda d, p: d.T.astype(p.dtype), dparams, params)
-    return dparams, jax.tree.map(jnp.transpose, dcarryT), dinputs, None
+    dcarry = jax.tree.map(jnp.transpose, dcarryT)
+    return dparams, dcarry, jnp.moveaxis(dinputs, 0, 1), None
 
 
 recurrent_loop.defvjp(_forward, _backward)
 
 
 def _layers(cell: GatedCell, params: Params) -> Any:
-    """Both dense layers as a function of `x` `[batch, features]` and `h` `[batch, hidden]`.
+    """Both dense layers as a function of `x` and `h`, one above the other, `[inputs, batch]`.
 
     It gives `[gates * hidden, batch]` in float32 or wider: of each, or of their sum.
     """
     own, recurrent = params["input"], params["hidden"]
     if not cell.summed:
         of_input, of_hidden = _dense(**own), _dense(**recurrent)
-        return lambda x, h: (of_input(x), of_hidden(h))
+        features = own["kernel"].shape[0]
+        return lambda xhT: (of_input(xhT[:features]), of_hidden(xhT[features:]))
     biases = [layer["bias"] for layer in (own, recurrent) if "bias" in layer]
     kernel = jnp.concatenate([own["kernel"], recurrent["kernel"]])
     both = _dense(kernel, reduce(jnp.add, biases) if biases else None)
-    return lambda x, h: (both(jnp.concatenate([x, h], axis=1)),)
+    return lambda xhT: (both(xhT),)
 
 
-def _dense(kernel: jax.Array, bias: jax.Array | None = None) -> Callable[[Array], jax.Array]:
-    """A layer as a function of rows `[batch, inputs]`: `W^T x^T + b`, `[outputs, batch]`."""
+def _dense(kernel: jax.Array, bias: jax.Array | None = None) -> Layer:
+    """A layer as a function of `[inputs, batch]`: `W^T xT + b`, `[outputs, batch]`."""
     # Before the loop: within it, XLA would make it a product with a kernel that lies the other way.
     kernelT = lax.optimization_barrier(kernel.T)
 
-    def layer(x: Array) -> jax.Array:
-        yT = lax.dot_general(
-            kernelT.astype(x.dtype), x, (((1,), (1,)), ((), ())),
-            preferred_element_type=accumulation_dtype(x.dtype),
-        ).astype(x.dtype)  # fmt: skip
-        return at_least_float32(yT if bias is None else yT + bias.astype(x.dtype)[:, None])
+    def layer(xT: jax.Array) -> jax.Array:
+        wide = accumulation_dtype(xT.dtype)
+        yT = jnp.matmul(kernelT.astype(xT.dtype), xT, preferred_element_type=wide)
+        yT = yT.astype(xT.dtype)
+        return at_least_float32(yT if bias is None else yT + bias.astype(xT.dtype)[:, None])
 
     return layer
 
@@ -246,15 +262,25 @@ def _dense_gradients(daT: jax.Array, x: jax.Array, layer: Params) -> Params:
     return found | ({"bias": daT.sum(1)} if "bias" in layer else {})
 
 
-def _step(cell: GatedCell, counts: jax.Array | None, carryT: Any, *preactivationsT: jax.Array):
-    carryT = where(counts, cell.advance(carryT, *preactivationsT, axis=0), carryT)
+def _step(cell: GatedCell, counts: jax.Array | None, carryT: Any, *parts: Parts):
+    carryT = where(counts, cell.advance(carryT, *parts), carryT)
     return carryT, where(counts, cell.hidden(carryT), 0)
 
 
 def _at(inputs: jax.Array, t: Array, counts: jax.Array | None) -> jax.Array:
     """Step `t` of the inputs, 0 in the padding: in the gradient, 0 * nan is nan."""
-    x = lax.dynamic_index_in_dim(inputs, t, 1, keepdims=False)
+    x = lax.dynamic_index_in_dim(inputs, t, 0, keepdims=False)
     return where(None if counts is None else counts[:, None], x, 0)
+
+
+def _stack(buffer: jax.Array, arrays: Sequence[jax.Array], at: jax.Array | int = 0) -> jax.Array:
+    """The buffer with these arrays one below the other, from `at` on along the second axis."""
+    row = 0
+    for array in arrays:
+        start = (row, at, *[0] * (buffer.ndim - 2))
+        buffer = lax.dynamic_update_slice(buffer, array.astype(buffer.dtype), start)
+        row += len(array)
+    return buffer
 
 
 def _put(buffers: Tree, tree: Tree, t: Array) -> Tree:

@@ -24,7 +24,7 @@ from experiments.basics import (
     toy_classification,
 )
 from experiments.vision import mnist_cnn, mnist_mlp
-from tests.experiments.test_scripts import TRAINED, start
+from tests.experiments.scripts import TRAINED, start
 
 
 @pytest.mark.usefixtures("without_rendering")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from dl_jax.data import load_splits
-from tests.experiments.test_scripts import start
+from tests.experiments.scripts import start
 from tests.prepared import prepare_cifar100
 
 

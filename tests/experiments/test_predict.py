@@ -6,7 +6,7 @@ import re
 import pytest
 
 from dl_jax.runs import load_run
-from tests.experiments.test_scripts import TRAINED, start
+from tests.experiments.scripts import TRAINED, start
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.experiments.test_scripts import start
+from tests.experiments.scripts import start
 
 
 def test_the_order_of_words_tells_what_the_words_do_not(tmp_path, monkeypatch):

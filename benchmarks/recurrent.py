@@ -38,7 +38,7 @@ def recurrent() -> Iterator[Workload]:
         yield training(cell, "texts of 256", whole, target)
     yield inference("lstm", "texts of 256", whole, 1.0)
     for name, target in (("SST-2", 2.0), ("IMDB", None)):
-        yield training("lstm", f"{MEASURED} batches of {name}'s lengths", real(name), target)
+        yield training("lstm", f"texts, {MEASURED} batches of {name}'s lengths", real(name), target)
     learner, eight = (ours.learner_of(ours.recurrent_model("lstm"), seeds, inputs="tokens")
                       for seeds in (None, 8))  # fmt: skip
     yield Workload(

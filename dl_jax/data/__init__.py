@@ -31,8 +31,8 @@ from dl_jax.data.text import (
     load_corpus,
     load_texts,
     read_tokenizer,
+    tokenizer_json,
     tokenizer_of,
-    write_tokenizer,
 )
 from dl_jax.data.toy import TOYS, toy, toy_splits
 from dl_jax.data.toy_data import ToyData
@@ -83,9 +83,9 @@ __all__ = [
     "shuffled",
     "stream",
     "table_splits",
+    "tokenizer_json",
     "tokenizer_of",
     "toy",
     "toy_splits",
     "uniform_edges",
-    "write_tokenizer",
 ]

@@ -78,10 +78,10 @@ def load_series(
     mean, std = parts["train"].mean(), parts["train"].std()
     data = {}
     for split, part in parts.items():
-        if len(part) <= window:
+        if len(part) < window + 2:
             raise UsageError(
-                f"the {split} split of {name!r} has {len(part)} steps, expected more than the "
-                f"window of {window}: take a shorter window or a longer series"
+                f"the {split} split of {name!r} has {len(part)} steps, expected at least "
+                f"{window + 2}, two more than the window: take a shorter window"
             )
         cut = np.lib.stride_tricks.sliding_window_view((part - mean) / std, window + 1)
         cut = cut.astype(np.float32)[..., None]  # [N, T + 1, 1]

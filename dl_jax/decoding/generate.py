@@ -1,6 +1,6 @@
 """Text from a network that steps: a prefill of the prompts, then token after token."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -27,6 +27,8 @@ def generate(
 ) -> jax.Array:
     """Continue prompts: `[batch, count]` tokens, in one compiled program.
 
+    Padding, token 0, is never chosen.
+
     Args:
         stepper: of the model.
         params: of the model.
@@ -35,12 +37,12 @@ def generate(
         lengths: how many tokens of each prompt count, at least 1; None counts all.
         strategy: chooses each token, such as `greedy` or `sample(0.8)`; another one is another
             program.
-        key: consumed here; needed by a strategy that draws.
+        key: consumed here; needed by every strategy but `greedy`.
         context: what the text depends on, as for `Stepper.start`.
 
     Raises:
-        UsageError: a prompt has no tokens, prompts are no integers `[batch, time]`, or `count` is
-            less than 1.
+        UsageError: a prompt has no tokens, or one that the network does not know; prompts are no
+            integers `[batch, time]`; `count` is less than 1; or a key is missing.
     """
     prompts = jnp.asarray(prompts)
     if prompts.ndim != 2 or not jnp.issubdtype(prompts.dtype, jnp.integer) or not prompts.size:
@@ -52,6 +54,14 @@ def generate(
     lengths = jnp.full(len(prompts), prompts.shape[1]) if lengths is None else jnp.asarray(lengths)
     if int(lengths.min()) < 1:
         raise UsageError("a prompt has no tokens, expected at least one: begin with a space")
+    size = jax.eval_shape(partial(_read, stepper), params, prompts, lengths, context)[1].shape[-1]
+    if not 0 <= int(prompts.min()) <= int(prompts.max()) < size:
+        raise UsageError(
+            f"prompts have tokens from {prompts.min()} to {prompts.max()}, expected 0 to "
+            f"{size - 1}: these are tokens of another vocabulary"
+        )
+    if key is None and strategy is not greedy:
+        raise UsageError("a strategy that draws needs a key: pass key=jax.random.key(0)")
     key = jax.random.key(0) if key is None else key
     return _compiled()(stepper, strategy, count, params, prompts, lengths, key, context)
 
@@ -72,13 +82,24 @@ def _generated(
     key: PRNGKey,
     context: Tree,
 ) -> jax.Array:
-    carry = stepper.start(params, len(prompts), prompts.shape[1] + count, context)
-    carry, logits = stepper.step(params, carry, prompts, lengths)
-
     def step(state: Tree, number: jax.Array) -> tuple[Tree, jax.Array]:
         carry, logits = state
-        tokens = strategy(logits, jax.random.fold_in(key, number))
+        tokens = strategy(logits.at[:, 0].set(-jnp.inf), jax.random.fold_in(key, number))
         return stepper.step(params, carry, tokens[:, None]), tokens
 
-    _, tokens = lax.scan(step, (carry, logits), jnp.arange(count))
+    begun = _read(stepper, params, prompts, lengths, context, count)
+    _, tokens = lax.scan(step, begun, jnp.arange(count))
     return tokens.T
+
+
+def _read(
+    stepper: Stepper,
+    params: Params,
+    prompts: Array,
+    lengths: Array,
+    context: Tree,
+    count: int = 0,
+) -> tuple[Tree, jax.Array]:
+    """The carry and the logits after the prompts, with room for `count` tokens more."""
+    carry = stepper.start(params, len(prompts), prompts.shape[1] + count, context)
+    return stepper.step(params, carry, prompts, lengths)

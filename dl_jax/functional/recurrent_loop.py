@@ -297,17 +297,22 @@ def _row(condition: jax.Array | None) -> jax.Array | None:
 def where(condition: jax.Array | None, tree: Tree, other: Tree) -> Tree:
     """`tree` where the condition holds, `other`, which may be one number, elsewhere.
 
-    A condition that is None holds everywhere.
+    A condition of one axis is of the first axis of each leaf; one of several is broadcast. One that
+    is None holds everywhere.
     """
     if condition is None:
         return tree
     if jax.tree.structure(other) != jax.tree.structure(tree):
         other = jax.tree.map(lambda _: other, tree)
-    return jax.tree.map(partial(jnp.where, condition), tree, other)
+    return jax.tree.map(lambda a, b: jnp.where(_along(condition, a), a, b), tree, other)
 
 
 def zero_where(condition: jax.Array | None, tree: Tree) -> Tree:
-    """Zero where the condition holds; one that is None holds nowhere."""
+    """Zero where the condition holds, as for `where`; one that is None holds nowhere."""
     if condition is None:
         return tree
-    return jax.tree.map(lambda leaf: jnp.where(condition, 0, leaf), tree)
+    return jax.tree.map(lambda leaf: jnp.where(_along(condition, leaf), 0, leaf), tree)
+
+
+def _along(condition: jax.Array, leaf: jax.Array) -> jax.Array:
+    return condition if condition.ndim > 1 else condition.reshape(-1, *[1] * (leaf.ndim - 1))

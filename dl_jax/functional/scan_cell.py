@@ -73,10 +73,8 @@ def _plain_scan(
 
     def step(carry: Any, at: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         t, x = at
-        counts, begins, stops = (
-            None if each is None else each[:, None]
-            for each in (course.counts(t, marks), course.begins(t, marks), course.stops(t, marks))
-        )
+        counts, begins = course.counts(t, marks), course.begins(t, marks)
+        stops = course.stops(t, marks)
         own = jax.tree.map(lambda w, p: w.astype(p.dtype), wide, params)
         carry = zero_where(begins, carry)
         if stops is not None:

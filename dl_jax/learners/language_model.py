@@ -39,7 +39,8 @@ def language_model(
 
     Raises:
         UsageError: `carry_on` or `microbatches` is out of range, or the model has no stepper to
-            begin with; and, when the learner is traced, a batch has no tokens.
+            begin with; and, when the learner is traced, a batch has no tokens, or, with
+            `carry_on`, no `reset`.
 
     Source: Williams and Peng (1990), "An efficient gradient-based algorithm for on-line training of
     recurrent network trajectories"; Mikolov et al. (2010), "Recurrent neural network based language
@@ -60,6 +61,11 @@ def language_model(
         if "tokens" not in batch:
             raise UsageError(
                 f"the batch has {', '.join(batch)}, expected tokens, as those of Windows"
+            )
+        if carry_on and train and "reset" not in batch:
+            raise UsageError(
+                "the batch does not say where texts begin anew, and the hidden state goes on: "
+                "expected a contiguous order, as that of a Corpus, or carry_on=0"
             )
         inputs, targets = batch["tokens"][:, :-1], batch["tokens"][:, 1:]
         given = {"tokens": inputs, "carry": carry, "resets": _resets(batch)} if carry_on else inputs

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from dl_jax import models
 from dl_jax.errors import UsageError, check_choice
-from dl_jax.manifest import file_digest
+from dl_jax.manifest import text_digest
 from dl_jax.models import Model, standardize, with_compute_dtype, with_preprocessing
 from dl_jax.paths import layout
 
@@ -21,10 +21,9 @@ MODEL_FILE = "model.json"
 
 
 def description(
-    directory: Path,
     model: str,
     arguments: Mapping[str, Any],
-    files: Sequence[str],
+    files: Mapping[str, str],
     statistics: tuple[ArrayLike, ArrayLike] | None,
     compute_dtype: str,
     part: str | None,
@@ -40,12 +39,9 @@ def description(
             f"the arguments of {model} are {arguments}, expected plain values by name, as JSON has "
             f"them ({error})"
         ) from error
-    digests = {}
     for name in files:
-        path = directory / name
-        if Path(name).name != name or not path.is_file():
-            raise UsageError(f"there is no file {name!r} in {directory}: write it, then describe")
-        digests[name] = file_digest(path)
+        if Path(name).name != name:
+            raise UsageError(f"a file of {model} is named {name!r}, expected a name without folder")
     mean_and_std = None
     if statistics is not None:
         mean_and_std = [np.asarray(values, np.float32).tolist() for values in statistics]
@@ -57,7 +53,7 @@ def description(
         "statistics": mean_and_std,
         "compute_dtype": compute_dtype,
         "part": part,
-        "files": digests,
+        "files": {name: text_digest(text) for name, text in files.items()},
     }
     return {**record, "shapes": weights_layout(described_model(record))}
 

@@ -5,15 +5,16 @@ import json
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from dl_jax.errors import UsageError
-from dl_jax.manifest import write_atomically
+from dl_jax.manifest import file_digest, text_digest, write_atomically
 from dl_jax.processes import from_first
 from dl_jax.runs.command import resume_command
 from dl_jax.runs.description import MODEL_FILE, description
@@ -113,7 +114,7 @@ class Run:
         model: str,
         arguments: Mapping[str, Any],
         *,
-        files: Sequence[str] = (),
+        files: Mapping[str, str] = MappingProxyType({}),
         statistics: tuple[ArrayLike, ArrayLike] | None = None,
         compute_dtype: str = "float32",
         part: str | None = None,
@@ -123,26 +124,38 @@ class Run:
         Args:
             model: name of a function in `dl_jax.models`, such as `mlp`.
             arguments: of that function: plain values, as JSON has them.
-            files: names of files in this directory that belong to the model, such as a vocabulary.
+            files: what the model cannot do without, such as a vocabulary: the content of files in
+                this directory, by name. They are written here.
             statistics: mean and std of each channel, if images are standardized before the model.
             compute_dtype: the type that the model computes in, after the standardization.
             part: which of the learner's parameters are the model's, if it trains several networks:
                 the key in `params` and `model_state`.
 
         Raises:
-            UsageError: there is no such model, its arguments are not accepted or not plain, or a
-                file is missing.
+            UsageError: there is no such model, its arguments are not accepted or not plain; or a
+                run that is resumed was trained with other files.
+            RunError: the disk is full or a file cannot be written.
         """
-        record = from_first(
-            lambda: description(
-                self.directory, model, arguments, files, statistics, compute_dtype, part
-            )
-        )
         self._described |= set(files)
-        if not self.writes:
-            return
-        with self.writing(self.directory / MODEL_FILE):
-            write_atomically(self.directory / MODEL_FILE, json.dumps(record, indent=2) + "\n")
+
+        def written() -> None:
+            record = description(model, arguments, files, statistics, compute_dtype, part)
+            for name, text in files.items():
+                self._keep(self.directory / name, text)
+            with self.writing(self.directory / MODEL_FILE):
+                write_atomically(self.directory / MODEL_FILE, json.dumps(record, indent=2) + "\n")
+
+        from_first(written)
+
+    def _keep(self, path: Path, text: str) -> None:
+        """Write a file of the model, or find it there as it has to be."""
+        with self.writing(path):
+            if self.resumed and path.exists() and file_digest(path) != text_digest(text):
+                raise UsageError(
+                    f"{path} is not what the present data give: the run was trained with other "
+                    "data; bring those back, or begin a new run under another --name"
+                )
+            write_atomically(path, text)
 
     @property
     def resume_command(self) -> str:

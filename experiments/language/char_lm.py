@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from dl_jax import plots
-from dl_jax.data import Corpus, CorpusData, write_tokenizer
+from dl_jax.data import Corpus, CorpusData
 from dl_jax.decoding import Strategy, generate, greedy, sample
 from dl_jax.errors import check_integer, check_range
 from dl_jax.learners import TrainState, language_model, over_seeds
@@ -79,8 +79,7 @@ def main(config: Config) -> None:
     learner = over_seeds(learner, config.seeds)
 
     run = open_run("char_lm", config, config.run)
-    write_tokenizer(run.directory / "tokenizer.json", train.tokenizer)
-    run.describe("rnn_lm", network, files=("tokenizer.json",))
+    run.describe("rnn_lm", network, files=train.files)
     strategies = {
         "greedy": greedy,
         f"temperature {config.temperature:g}": sample(config.temperature),
@@ -119,21 +118,22 @@ def validation_of(evaluate, fitted, data: dict[str, Corpus]) -> dict[str, list[f
 def write_samples(
     run: Run, model: Model, text: Corpus, strategies: dict[str, Strategy], state: TrainState
 ) -> dict[str, float]:
-    """Add to `samples.txt` what the first replica writes; measures nothing."""
+    """Write what the first replica writes into a file of `samples/`; measures nothing."""
     params = jax.tree.map(lambda leaf: leaf[0], state.params)
     prompt = np.asarray(text.arrays["tokens"][:PROMPT])
     begun = text.tokenizer.decode(prompt.tolist())
     step = int(np.ravel(state.step)[0])
-    lines = [f"== step {step}, after {begun!r}"]
+    lines = [f"after {begun!r}"]
     for name, strategy in strategies.items():
         tokens = generate(
             model.stepper, params, prompt[None], WRITTEN, strategy=strategy, key=jax.random.key(0)
         )
-        lines += [f"-- {name}", text.tokenizer.decode(np.asarray(tokens[0]).tolist()), ""]
-    path = run.directory / "samples.txt"
+        lines += ["", f"{name}:", text.tokenizer.decode(np.asarray(tokens[0]).tolist())]
+    path = run.directory / "samples" / f"{step:06}.txt"
     if run.writes:
-        with run.writing(path), path.open("a", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+        with run.writing(path):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {}
 
 

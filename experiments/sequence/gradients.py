@@ -6,6 +6,7 @@ which clipping, hundreds of networks in one program. And one network more: its p
 ahead, and what it goes on with by itself.
 Source: the course; Pascanu, Mikolov and Bengio (2013), arXiv:1211.5063.
 Command: python -m experiments.sequence.gradients
+Sunspots have fewer steps: --dataset sunspots --window 20
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ CELLS = {
 }
 FLOWS = 8
 """Networks over which the gradient before training is averaged."""
-RADII = np.linspace(0.5, 1.5, 21)
+RADII = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5)
 """Spectral radii of the gradient before training."""
 
 
@@ -103,7 +104,8 @@ def main(config: Config) -> None:
         "training": lambda: draw_training(reached, config),
         "prediction": partial(draw_prediction, model, fitted, data["test"], config),
     }
-    extras = {"sweep": {"median_validation_loss": reached.tolist()}}
+    diverged = np.isinf(reached)
+    extras = {"sweep": {"median_validation_loss": np.where(diverged, None, reached).tolist()}}
     report(run, fitted, measured, figures, headline="loss", extras=extras)
 
 
@@ -126,9 +128,13 @@ def persistence(test: Dataset) -> float:
 
 
 def final_losses(swept: Fitted, config: Config) -> np.ndarray:
-    """The last validation loss of each radius and clipping: the median of the repeats."""
+    """The last validation loss of each radius and clipping: the median of the repeats.
+
+    It is infinite where most of them diverged: their losses are None, as in JSON.
+    """
     last = [row for row in swept.history if row["split"] == "validation"][-1]["loss"]
-    table = np.reshape(last, (len(config.radii), len(config.clips), config.repeats))
+    losses = np.array(last, np.float64)
+    table = losses.reshape(len(config.radii), len(config.clips), config.repeats)
     return np.median(np.where(np.isfinite(table), table, np.inf), axis=-1)
 
 
@@ -163,9 +169,9 @@ def draw_flow(config: Config):
         return np.asarray(jnp.log10(jnp.maximum(found.mean(1), 1e-12)))  # [radii, steps]
 
     shown = np.arange(0, length, max(1, length // 8))
-    tables = {f"activation: {name}": flow(cell)[::4][:, shown] for name, cell in CELLS.items()}
+    tables = {f"activation: {name}": flow(cell)[:, shown] for name, cell in CELLS.items()}
     return plots.heat_maps(
-        tables, [f"{radius:.2g}" for radius in RADII[::4]], [str(step) for step in shown],
+        tables, [f"{radius:g}" for radius in RADII], [str(step) for step in shown],
         value="log10 of the gradient", x="steps back", y="spectral radius", limits=(-6.0, 2.0),
     )  # fmt: skip
 

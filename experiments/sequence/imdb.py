@@ -5,7 +5,6 @@ Source: the course, where the LSTM gains one point of accuracy.
 Command: python -m experiments.sequence.imdb --seeds 3
 """
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from sklearn.decomposition import PCA
 
 from dl_jax import models, plots
 from dl_jax.compilation import jit
-from dl_jax.data import TextData, TextDataset, write_tokenizer
+from dl_jax.data import TextData, TextDataset
 from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import over_seeds, supervised
@@ -80,9 +79,7 @@ def main(config: Config) -> None:
     fitted, measured = {}, {}
     for name, (network, arguments, optimizer, fitting) in trials.items():
         part = run.part(name)
-        write_tokenizer(part.directory / "tokenizer.json", train.tokenizer)
-        (part.directory / "classes.json").write_text(json.dumps(train.classes))
-        part.describe(network, arguments, files=("tokenizer.json", "classes.json"))
+        part.describe(network, arguments, files=train.files)
         model = getattr(models, network)(**arguments)
         learner = supervised(
             model, cross_entropy, make_optimizer(optimizer, fitting.updates(train)), inputs="tokens"

@@ -69,61 +69,55 @@ def main(config: Config) -> None:
     data = config.data.load()
     train = data["train"]
     run = open_run("sst2", config, config.run)
-    fitted, measured = {}, {}
+    fitted, measured, norms = {}, {}, {}
     for cell in config.cells:
         for window in config.windows:
             name = f"{cell}, {window or 'all'}"
-            model = recurrent_classifier(
-                cell, train.tokenizer.size, train.num_classes,
-                embedding_dim=config.embedding_dim, hidden_dim=config.hidden_dim,
-                bidirectional=config.bidirectional, pooling=config.pooling,
-                dropout_rate=config.dropout_rate, truncate=window or None,
-            )  # fmt: skip
+            network = {
+                "cell": cell, "vocab_size": train.tokenizer.size,
+                "num_classes": train.num_classes, "embedding_dim": config.embedding_dim,
+                "hidden_dim": config.hidden_dim, "bidirectional": config.bidirectional,
+                "pooling": config.pooling, "dropout_rate": config.dropout_rate,
+                "truncate": window or None,
+            }  # fmt: skip
+            part, model = run.part(name), recurrent_classifier(**network)
+            part.describe("recurrent_classifier", network, files=train.files)
             optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
             learner = supervised(model, cross_entropy, optimizer, inputs="tokens")
             learner = over_seeds(learner, config.seeds)
-            fitted[name] = fit(learner, data, config.fit, run.part(name))
+            fitted[name] = fit(learner, data, config.fit, part)
             evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
-            measured[name] = {
-                **evaluate(fitted[name].best, data["test"]).means(),
-                "gradient_norm": gradient_norms(model, fitted[name], data["validation"]),
-            }
-    places = [window or config.data.max_length for window in config.windows]
-
-    def against_window(metric: str):
-        return {
-            cell: (
-                np.array(places),
-                np.stack(
-                    [
-                        np.ravel(measured[f"{cell}, {window or 'all'}"][metric])
-                        for window in config.windows
-                    ],
-                    axis=-1,
-                ),
-            )
-            for cell in config.cells
-        }
-
+            measured[name] = evaluate(fitted[name].best, data["test"]).means()
+            norms[name] = gradient_norms(model, fitted[name], data["validation"])
+    accuracies = {name: np.ravel(found["accuracy"]) for name, found in measured.items()}
     x = "words through which the gradient goes back"
     figures = {
         "data": data_figure(data),
         "accuracy": lambda: plots.named_lines(
-            against_window("accuracy"), x=x, y="test accuracy", log_x=True
+            against_window(config, accuracies), x=x, y="test accuracy", log_x=True
         ),
         "gradient_norm": lambda: plots.named_lines(
-            against_window("gradient_norm"),
-            x=x,
-            y="norm of the gradient",
-            log_x=True,
-            log_scale=True,
+            against_window(config, norms), x=x, y="norm of the gradient", log_x=True, log_scale=True
         ),
     }
-    report_each(run, fitted, measured, figures)
+    extras = {"gradient_norm": {name: norm.tolist() for name, norm in norms.items()}}
+    report_each(run, fitted, measured, figures, extras=extras)
+
+
+def against_window(config: Config, found: dict[str, np.ndarray]):
+    """Of each cell a curve for each replica: what was found against the window."""
+    places = np.array([window or config.data.max_length for window in config.windows])
+    return {
+        cell: (
+            places,
+            np.stack([found[f"{cell}, {window or 'all'}"] for window in config.windows], axis=-1),
+        )
+        for cell in config.cells
+    }
 
 
 def gradient_norms(model: Model, fitted: Fitted, validation: TextDataset) -> np.ndarray:
-    """The norm of the loss's gradient at the reported parameters, as it is truncated."""
+    """The norm of the loss's gradient at the reported parameters, as it is truncated, `[seeds]`."""
     tokens, labels = (np.asarray(validation.arrays[k][:PROBED]) for k in ("tokens", "label"))
 
     def norm(params):

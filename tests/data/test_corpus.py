@@ -49,6 +49,24 @@ def test_a_prepared_text_keeps_its_splits(tmp_path: Path):
     }  # fmt: skip
 
 
+def test_what_a_prepared_text_lacks_is_held_out_of_its_training_text(tmp_path: Path):
+    texts = {"train": [("ab" * 50, 0)], "test": [("cd", 1)], "more": [("e" * 100, 1)]}
+    prepare_texts(tmp_path, "reviews", texts, ("text", "label"))
+    data = load_corpus("reviews", tmp_path, window=1, cache_dir=tmp_path / "cache")
+    assert text_of(data["train"]) == "ab" * 47 + "a"
+    assert text_of(data["validation"]) == "babab"
+    assert text_of(data["test"]) == "<unknown>" * 2
+
+
+def test_hidden_files_and_folders_are_no_documents(tmp_path: Path):
+    for name in ("a.txt", ".hidden.txt", ".git/objects.txt"):
+        path = tmp_path / "texts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name[:2] * 50)
+    data = load_corpus(str(tmp_path / "texts"), window=2, cache_dir=tmp_path / "cache")
+    assert text_of(data["train"]) == "a." * 45
+
+
 def test_pythons_own_source_is_there_on_every_machine(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("DL_JAX_CACHE", str(tmp_path))
     data = CorpusData(window=16).load()
@@ -70,6 +88,10 @@ def test_pythons_own_source_is_there_on_every_machine(tmp_path: Path, monkeypatc
         ("short.txt", "the text has 5 characters, expected at least 20"),
         ("narrow.txt", "has 2 tokens, expected at least 4"),
         ("./folder", "has no files"),
+        ("", "dataset is '', expected 'python'"),
+        ("spaces", "record 1 of 'spaces', split 'train', in"),
+        ("unsplit", "dataset 'unsplit' has the splits test, expected 'train' among them"),
+        ("blank.txt", "split has no tokens: choose another text or tokenizer"),
     ],
 )  # fmt: skip
 def test_what_is_no_text_is_said(tmp_path: Path, monkeypatch, name, said):
@@ -80,5 +102,9 @@ def test_what_is_no_text_is_said(tmp_path: Path, monkeypatch, name, said):
     Path("short.txt").write_text("short")
     Path("narrow.txt").write_text("a" * 40)
     Path("folder").mkdir()
+    Path("blank.txt").write_text("word " * 90 + "\n" * 50)
+    prepare_texts(tmp_path, "spaces", {"train": [("word", 0), (" ", 1)]}, ("text", "label"))
+    prepare_texts(tmp_path, "unsplit", {"test": [("word", 0)]}, ("text", "label"))
+    kind = "words" if name == "blank.txt" else "characters"
     with pytest.raises(UsageError, match=re.escape(said)):
-        load_corpus(name, tmp_path, window=3, cache_dir=tmp_path / "cache")
+        load_corpus(name, tmp_path, window=3, tokenizer=kind, cache_dir=tmp_path / "cache")

@@ -41,6 +41,7 @@ def test_the_autoregressive_series_has_its_coefficients():
     [
         ("sins", {}, "series is 'sins', expected one of autoregressive, sines, sunspots; did you"),
         ("sines", {"length": 100, "window": 20}, "the validation split of 'sines' has 15 steps"),
+        ("sines", {"length": 100, "window": 14}, "has 15 steps, expected at least 16"),
         ("sines", {"window": 0}, "window is 0"),
     ],
 )

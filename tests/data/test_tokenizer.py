@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dl_jax.data import VocabularyTokenizer, fit_tokenizer, read_tokenizer, write_tokenizer
+from dl_jax.data import VocabularyTokenizer, fit_tokenizer, read_tokenizer, tokenizer_json
 from dl_jax.errors import UsageError
 
 TEXTS = ["The cat sat.", "The dog sat down, the cat did not.", "Größe zählt nicht"]
@@ -77,7 +77,7 @@ def test_bytes_that_are_no_text_are_marked():
 @pytest.mark.parametrize("kind", [*FITTED, "byte_pairs"])
 def test_what_is_written_is_read(tmp_path: Path, kind):
     tokenizer = byte_pairs() if kind == "byte_pairs" else FITTED[kind]
-    write_tokenizer(tmp_path / "tokenizer.json", tokenizer)
+    (tmp_path / "tokenizer.json").write_text(tokenizer_json(tokenizer), encoding="utf-8")
     again = read_tokenizer(tmp_path / "tokenizer.json")
     assert again.encode(TEXTS[1]) == tokenizer.encode(TEXTS[1])
     assert again.described() == tokenizer.described()
@@ -116,6 +116,12 @@ def test_a_file_that_holds_no_tokenizer_is_refused(tmp_path: Path, content, said
         (lambda: fit_tokenizer("words", TEXTS, vocab_size=200), "vocab_size is 200, expected at"),
         (lambda: fit_tokenizer("words", TEXTS, min_count=0), "min_count is 0"),
         (lambda: VocabularyTokenizer("words", ("a",)).decode([258]), "258 is no token"),
+        (lambda: byte_pairs().decode([-3]), "-3 is no token, expected 0 to 279"),
+        (lambda: byte_pairs().encode("half \ud800"), "a text cannot be written in UTF-8"),
+        (
+            lambda: fit_tokenizer("byte_pairs", TEXTS, vocab_size=200, exact=False),
+            "vocab_size is 200, expected at least 259",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(make, said):

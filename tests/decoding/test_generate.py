@@ -26,7 +26,7 @@ def test_greedy_text_is_what_the_whole_network_finds_most_likely():
         text = prompt[:length].tolist()
         for token in tokens:
             logits, _ = apply(PARAMS, {}, np.array([text]))
-            assert logits[0, -1].argmax() == token
+            assert logits[0, -1, 1:].argmax() + 1 == token  # padding is no token
             text.append(int(token))
     assert len(np.unique(found)) > 2
 
@@ -38,6 +38,12 @@ def test_samples_follow_the_key_and_the_temperature():
     assert (warm != draw(strategy=sample(1.0), key=jax.random.key(4))).any()
     assert (warm[:, :5] != warm[:, 5:10]).any()  # each token is drawn anew
     np.testing.assert_array_equal(draw(strategy=sample(1e-6), key=KEY), draw())
+
+
+def test_padding_is_never_written():
+    even = jax.tree.map(jnp.zeros_like, PARAMS)
+    found = generate(MODEL.stepper, even, PROMPTS, 100, strategy=sample(1.0), key=KEY)
+    assert set(np.unique(found)) == set(range(1, 9))
 
 
 def test_tokens_are_drawn_with_their_probabilities():
@@ -59,6 +65,14 @@ def test_tokens_are_drawn_with_their_probabilities():
         (
             lambda: generate(MODEL.stepper, PARAMS, PROMPTS, 3, lengths=np.array([1, 0, 2])),
             "a prompt has no tokens",
+        ),
+        (
+            lambda: generate(MODEL.stepper, PARAMS, PROMPTS + 2, 3),
+            "prompts have tokens from 2 to 9, expected 0 to 8",
+        ),
+        (
+            lambda: generate(MODEL.stepper, PARAMS, PROMPTS, 3, strategy=sample(1.0)),
+            "a strategy that draws needs a key",
         ),
     ],
 )

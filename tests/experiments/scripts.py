@@ -138,9 +138,9 @@ SCRIPTS = {
             "4",
             "--radii",
             "0.5",
-            "1",
+            "1e20",  # diverges
             "--clips",
-            "1",
+            "1e30",
             "--repeats",
             "2",
             "--rollout",
@@ -174,7 +174,7 @@ SCRIPTS = {
             *TRAINED,
         ),
         {"accuracy", "gradient_norm"},
-        (),
+        ("rnn,_2", "rnn,_all", "lstm,_2", "lstm,_all"),
     ),
     "language.char_lm": Script(
         (

@@ -96,10 +96,10 @@ def test_gradients_are_those_of_the_scan_by_jax_whatever_is_marked(reverse):
 def test_a_window_is_what_the_gradient_goes_back_through():
     params, carry, x = problem("lstm")
 
-    @partial(jax.jit, static_argnames="window")
-    def truncated(params, window):
+    @partial(jax.jit, static_argnames=("window", "plain"))
+    def truncated(params, window, plain=False):
         def last(params):
-            return total(scanned(params, carry, x, cell="lstm", truncate=window)[0])
+            return total(scanned(params, carry, x, cell="lstm", truncate=window, plain=plain)[0])
 
         return jax.value_and_grad(last)(params)
 
@@ -112,6 +112,7 @@ def test_a_window_is_what_the_gradient_goes_back_through():
 
     whole = truncated(params, None)
     close(truncated(params, 7), (whole[0], of_the_last_seven_steps(params)))
+    close(truncated(params, 7, plain=True), truncated(params, 7))
     close(truncated(params, TIME), whole, 1e-6)
     assert np.abs(whole[1]["hidden"]["kernel"] - truncated(params, 7)[1]["hidden"]["kernel"]).max()
 
@@ -184,6 +185,24 @@ def test_any_function_of_the_same_form_is_a_cell():
         jax.jit(lambda: scan_cell(lstm_cell, params, carry, x, lengths=np.array([3, 5, 40])))(),
         1e-6,
     )
+
+
+def test_the_carry_of_a_cell_of_ones_own_has_any_shape():
+    """A matrix for each sequence, as many rows as there are sequences: which axis is the batch?"""
+    x = np.random.default_rng(0).normal(size=(3, 4, 3)).astype(np.float32)
+    resets = np.zeros((3, 4), bool)
+    resets[2, 1] = True
+
+    def memory(params, carry, inputs):
+        del params
+        carry = carry + inputs[:, :, None] * inputs[:, None]
+        return carry, carry[:, 0]
+
+    final, _ = scan_cell(
+        memory, {}, np.zeros((3, 3, 3), np.float32), x, lengths=np.array([4, 1, 2]), resets=resets
+    )
+    read = [x[0], x[1, :1], x[2, 1:2]]
+    close(final, np.stack([each.T @ each for each in read]), 1e-6)
 
 
 def test_a_window_of_no_steps_is_refused():

@@ -119,3 +119,7 @@ def test_what_does_not_fit_is_refused():
     state = jax.eval_shape(learner.init, KEY)
     with pytest.raises(UsageError, match=re.escape("the batch has text, expected tokens")):
         jax.eval_shape(learner.train_step, state, {"text": TEXT})
+    learner = language_model(MODEL, optax.sgd(1.0), carry_on=8)
+    state = jax.eval_shape(learner.init, KEY)
+    with pytest.raises(UsageError, match="does not say where texts begin anew"):
+        jax.eval_shape(learner.train_step, state, {"tokens": TEXT[:8]})

@@ -29,8 +29,7 @@ def trained(folder: Path, wrap=lambda learner: learner, **changes):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"config": {"width": 8}}))
     run = Run(folder)
-    (folder / "vocabulary.json").write_text("[]")
-    run.describe("mlp", ARGUMENTS, files=["vocabulary.json"], statistics=STATISTICS)
+    run.describe("mlp", ARGUMENTS, files={"vocabulary.json": "[]"}, statistics=STATISTICS)
     model = with_preprocessing(mlp(**ARGUMENTS), standardize(*STATISTICS))
     learner = wrap(supervised(model, cross_entropy, optax.adam(1e-2)))
     return model, fit(learner, tiny_data(), tiny_config(**changes), run)
@@ -182,8 +181,7 @@ def test_a_replica_that_was_never_finite_is_refused(tmp_path: Path):
         ({"arguments": {**ARGUMENTS, "kernel_init": "he_normal"}}, "does not take its arguments"),
         ({"statistics": ([0.1], [-1.0])}, "a positive std"),
         ({"compute_dtype": "int8"}, "expected a floating-point type"),
-        ({"files": ["missing.json"]}, "there is no file 'missing.json'"),
-        ({"files": ["../config.json"]}, "there is no file '../config.json'"),
+        ({"files": {"../config.json": ""}}, "a file of mlp is named '../config.json', expected a"),
     ],
 )
 def test_a_description_that_could_not_be_loaded_is_refused(tmp_path: Path, change, said):

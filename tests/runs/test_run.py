@@ -386,9 +386,21 @@ def test_a_part_is_one_and_the_same_however_often_it_is_asked_for(tmp_path: Path
 
 def test_described_files_do_not_make_a_run_that_began(tmp_path: Path):
     run = opened(tmp_path)
-    (run.directory / "vocabulary.json").write_text("[]")
-    arguments = {"input_shape": [4], "widths": [2], "num_classes": 2}
-    run.describe("mlp", arguments, files=["vocabulary.json"])
+    run.describe("mlp", MLP, files={"vocabulary.json": "[]"})
     assert not run.began
     run.discard()
     assert not run.directory.exists()
+
+
+MLP = {"input_shape": [4], "widths": [2], "num_classes": 2}
+
+
+def test_a_resumed_run_has_the_files_that_its_model_was_trained_with(tmp_path: Path):
+    run = opened(tmp_path, name="run")
+    run.describe("mlp", MLP, files={"vocabulary.json": '["a", "b"]'})
+    run.log({"step": 1, "epoch": 1, "split": "train", "seconds": 1, "loss": 0.5})
+    again = opened(tmp_path, name="run", resume=True)
+    again.describe("mlp", MLP, files={"vocabulary.json": '["a", "b"]'})
+    with pytest.raises(UsageError, match="the run was trained with other data"):
+        again.describe("mlp", MLP, files={"vocabulary.json": '["b", "a"]'})
+    assert (run.directory / "vocabulary.json").read_text() == '["a", "b"]'

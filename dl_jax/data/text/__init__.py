@@ -9,8 +9,8 @@ from dl_jax.data.text.tokenizer import (
     VocabularyTokenizer,
     fit_tokenizer,
     read_tokenizer,
+    tokenizer_json,
     tokenizer_of,
-    write_tokenizer,
 )
 
 __all__ = [
@@ -24,6 +24,6 @@ __all__ = [
     "load_corpus",
     "load_texts",
     "read_tokenizer",
+    "tokenizer_json",
     "tokenizer_of",
-    "write_tokenizer",
 ]

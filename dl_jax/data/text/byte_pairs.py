@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from dl_jax.data.text.tokenizer import known_tokens
 from dl_jax.errors import UsageError
 
 
@@ -38,13 +39,19 @@ class BytePairTokenizer:
             UsageError: it has halves of characters (surrogates), which are no text in UTF-8.
         """
         try:
-            return [token + 1 for token in self._tokenizer.encode(text).ids]
+            text.encode()
         except UnicodeEncodeError as error:
             raise UsageError(f"a text cannot be written in UTF-8 ({error}): mend it") from error
+        return [token + 1 for token in self._tokenizer.encode(text).ids]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of tokens; padding is left out."""
-        return self._tokenizer.decode([token - 1 for token in tokens if token])
+        """The text of tokens; padding is left out.
+
+        Raises:
+            UsageError: a number is no token.
+        """
+        known = known_tokens(tokens, self.size)
+        return self._tokenizer.decode([token - 1 for token in known if token])
 
     def described(self) -> dict[str, Any]:
         """What `tokenizer_of` makes the same tokenizer from, as JSON."""

@@ -16,7 +16,8 @@ from dl_jax.configuration import place_only
 from dl_jax.data.cache import Allocate, cached
 from dl_jax.data.dataset import Ordering, contiguous
 from dl_jax.data.splits import SPLITS
-from dl_jax.data.text.tokenizer import Kind, Tokenizer, fit_tokenizer, tokenizer_of
+from dl_jax.data.text.source import decoded
+from dl_jax.data.text.tokenizer import Kind, Tokenizer, fit_tokenizer, tokenizer_json, tokenizer_of
 from dl_jax.data.tfds_folder import Wanted
 from dl_jax.data.windows import Windows
 from dl_jax.errors import UsageError, check_integer
@@ -45,8 +46,13 @@ class Corpus(Windows):
         tokenizer: that made the tokens.
     """
 
-    tokenizer: Tokenizer | None = None
+    tokenizer: Tokenizer = field(kw_only=True)
     ordering: Ordering = field(default=contiguous, kw_only=True)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What a network of this text cannot do without, as `Run.describe` keeps it."""
+        return {"tokenizer.json": tokenizer_json(self.tokenizer)}
 
 
 @dataclass(frozen=True)
@@ -98,9 +104,9 @@ def load_corpus(
 ) -> dict[str, Corpus]:
     """The splits `train`, `validation` and `test` of a long text.
 
-    Splits that a TFDS dataset has are kept; of another text, the last two twentieths are the
-    validation and the test split. The vocabulary is that of the training split; what it lacks is
-    one unknown token, of byte pairs nothing.
+    Splits of these names that a TFDS dataset has are kept; those that it lacks, and of another text
+    both, are the last twentieths of the training text. The vocabulary is that of the training
+    split; what it lacks is one unknown token, of byte pairs nothing.
 
     Args:
         name: as `CorpusData.dataset`.
@@ -112,7 +118,8 @@ def load_corpus(
         cache_dir: where encoded texts are kept; the user's cache folder if None.
 
     Raises:
-        UsageError: the text is unknown, not prepared, empty, not UTF-8, or too short for a window.
+        UsageError: the text or a document of it is unknown, not prepared, empty, not UTF-8, or too
+            short for a window.
         RunError: the disk of the cache is full.
     """
     documents = _documents(name, data_dir)
@@ -146,7 +153,9 @@ def _encode(documents: Documents, settings: Mapping[str, Any], allocate: Allocat
     stored = np.frombuffer(json.dumps(tokenizer.described()).encode(), np.uint8)
     allocate("tokenizer", stored.shape, stored.dtype)[...] = stored
     for split in SPLITS:
-        encoded = [tokenizer.encode(text) for text in documents[split]]
+        encoded = [tokens for text in documents[split] if (tokens := tokenizer.encode(text))]
+        if not encoded:
+            raise UsageError(f"the {split} split has no tokens: choose another text or tokenizer")
         tokens = np.concatenate([np.array(each, np.int32) for each in encoded])
         begins = np.zeros(len(tokens), bool)
         begins[np.cumsum([0, *(len(each) for each in encoded[:-1])])] = True
@@ -160,7 +169,8 @@ def _documents(name: str, data_dir: str | os.PathLike[str] | None) -> Documents:
     path = Path(name).expanduser()
     if name.startswith((".", os.sep, "~")) and not path.exists():
         raise UsageError(f"there is no text file or folder {name!r}: check the path")
-    if path.exists() and (len(path.parts) > 1 or name[0] == "." or not _is_known(name, data_dir)):
+    as_path = len(path.parts) > 1 or name.startswith(".")
+    if name and path.exists() and (as_path or not _is_known(name, data_dir)):
         return _cut([_read(each) for each in _files(path)])
     return _prepared(name, data_dir)
 
@@ -175,7 +185,10 @@ def _files(path: Path) -> list[Path]:
     """A file, or those of a folder that are not hidden, in the order of their names."""
     if path.is_file():
         return [path]
-    files = sorted(each for each in path.rglob("*") if each.is_file() and each.name[0] != ".")
+    inside = (each for each in path.rglob("*") if each.is_file())
+    files = sorted(
+        each for each in inside if not any(part[0] == "." for part in each.relative_to(path).parts)
+    )
     if not files:
         raise UsageError(f"the folder {str(path)!r} has no files, expected texts")
     return files
@@ -192,33 +205,32 @@ def _prepared(name: str, data_dir: str | os.PathLike[str] | None) -> Documents:
             f"dataset {name!r} is not one of texts: expected one text, found "
             f"{', '.join(sorted(prepared.features)) or 'no named features'}"
         )
+    if "train" not in prepared.splits:
+        raise UsageError(
+            f"dataset {name!r} has the splits {', '.join(prepared.splits)}, expected 'train' among "
+            "them"
+        )
     found: Documents = {}
-    for split in prepared.splits:
+    for split in (split for split in SPLITS if split in prepared.splits):
         records = prepared.records(split)
         found[split] = []
         for index, record in enumerate(records.read(range(len(records.source)))):
-            try:
-                found[split].append(record[texts[0]].decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise UsageError(
-                    f"{records.named(index)} is no text in UTF-8 ({error.reason} at byte "
-                    f"{error.start}): convert it, and prepare the dataset again"
-                ) from error
-    if set(SPLITS) <= set(found):
-        return {split: found[split] for split in SPLITS}
-    return _cut([text for texts in found.values() for text in texts])
+            found[split].append(decoded(record[texts[0]], records.named(index)))
+    missing = [split for split in SPLITS if split not in found]
+    return found | _cut(found["train"], missing) if missing else found
 
 
-def _cut(documents: Sequence[str]) -> Documents:
-    """Documents one after the other, of which the last two twentieths are held out."""
+def _cut(documents: Sequence[str], held_out: Sequence[str] = ("validation", "test")) -> Documents:
+    """Documents one after the other, of which the last twentieths are held out."""
     length = sum(map(len, documents))
     held = length // HELD_OUT
     if not held:
         raise UsageError(
             f"the text has {length} characters, expected at least {HELD_OUT}: take a longer one"
         )
-    stops = {"train": length - 2 * held, "validation": length - held, "test": length}
-    found: Documents = {split: [] for split in SPLITS}
+    names = ("train", *held_out)
+    stops = {name: length - held * (len(names) - place) for place, name in enumerate(names, 1)}
+    found: Documents = {split: [] for split in stops}
     start = 0
     for document in documents:
         place = 0

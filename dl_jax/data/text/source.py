@@ -74,7 +74,7 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
         found = Texts([], [])
         for index, record in enumerate(records.read(range(len(records.source)))):
             where = records.named(index)
-            found.texts.append(_decoded(record[text], where))
+            found.texts.append(decoded(record[text], where))
             found.labels.append(int(record[label]))
             if not 0 <= found.labels[-1] < len(classes):
                 raise UsageError(
@@ -87,7 +87,7 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
     return Source(name, classes, prepared.splits, prepared.fingerprint, read, hidden)
 
 
-def _decoded(stored: bytes | str, where: str) -> str:
+def decoded(stored: bytes | str, where: str) -> str:
     """The text of a record.
 
     Raises:

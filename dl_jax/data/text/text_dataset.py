@@ -1,5 +1,6 @@
 """Labeled texts as a dataset."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dl_jax.data.dataset import Dataset, Ordering, grouped_by_length
-from dl_jax.data.text.tokenizer import Tokenizer
+from dl_jax.data.text.tokenizer import Tokenizer, tokenizer_json
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class TextDataset(Dataset):
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """What a network of these texts cannot do without, as `Run.describe` keeps it."""
+        return {
+            "tokenizer.json": tokenizer_json(self.tokenizer),
+            "classes.json": json.dumps(self.classes),
+        }
 
     def text(self, index: int) -> str:
         """The text of an example, so far as its tokens tell."""

@@ -98,12 +98,7 @@ class VocabularyTokenizer:
         """
         known = len(self.vocabulary)
         parts = []
-        for token in tokens:
-            if not 0 <= token < self.size:
-                raise UsageError(
-                    f"{token} is no token, expected 0 to {self.size - 1}: these are tokens of "
-                    "another vocabulary"
-                )
+        for token in known_tokens(tokens, self.size):
             if 0 < token <= known:
                 parts.append(_to_bytes(self.vocabulary[token - 1]))
             elif token:
@@ -157,7 +152,7 @@ def fit_tokenizer(
     """
     check_choice("tokenizer", kind, [*PIECES, "byte_pairs"])
     check_integer("min_count", min_count, low=1)
-    check_integer("vocab_size", vocab_size, low=3 + BYTES if exact else 3)
+    check_integer("vocab_size", vocab_size, low=3 + BYTES if exact or kind == "byte_pairs" else 3)
     if kind == "byte_pairs":
         from dl_jax.data.text.byte_pairs import fit_byte_pairs
 
@@ -192,7 +187,7 @@ def tokenizer_of(described: Any) -> Tokenizer:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer that `write_tokenizer` has written.
+    """The tokenizer of a file that holds its `tokenizer_json`.
 
     Raises:
         UsageError: the file is missing, cut short, or holds something else.
@@ -212,9 +207,25 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise UsageError(f"the tokenizer {path}: {error}") from error
 
 
-def write_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
-    """Keep a tokenizer as JSON."""
-    path.write_text(json.dumps(tokenizer.described(), indent=0) + "\n", encoding="utf-8")
+def tokenizer_json(tokenizer: Tokenizer) -> str:
+    """What a file holds that `read_tokenizer` reads."""
+    return json.dumps(tokenizer.described(), indent=0) + "\n"
+
+
+def known_tokens(tokens: Iterable[int], size: int) -> list[int]:
+    """The tokens, if a vocabulary of this size has them all.
+
+    Raises:
+        UsageError: names one that is none.
+    """
+    tokens = list(tokens)
+    for token in tokens:
+        if not 0 <= token < size:
+            raise UsageError(
+                f"{token} is no token, expected 0 to {size - 1}: these are tokens of another "
+                "vocabulary"
+            )
+    return tokens
 
 
 def _to_bytes(text: str) -> bytes:

@@ -102,4 +102,5 @@ def _read(
 ) -> tuple[Tree, jax.Array]:
     """The carry and the logits after the prompts, with room for `count` tokens more."""
     carry = stepper.start(params, len(prompts), prompts.shape[1] + count, context)
-    return stepper.step(params, carry, prompts, lengths)
+    carry, logits = stepper.step(params, carry, prompts, lengths)
+    return carry, jnp.asarray(logits)

@@ -26,6 +26,7 @@ from dl_jax.models.transformations import (
     with_mirrored_evaluation,
     with_preprocessing,
 )
+from dl_jax.models.transformer import transformer_lm
 from dl_jax.models.vgg import vgg16
 from dl_jax.models.weights import load_weights, save_weights
 from dl_jax.models.whitened_cnn import whitened_cnn, whitening_kernel, whitening_start
@@ -63,6 +64,7 @@ __all__ = [
     "save_weights",
     "split",
     "standardize",
+    "transformer_lm",
     "vgg16",
     "whitened_cnn",
     "whitening_kernel",

@@ -10,7 +10,7 @@ import pytest
 
 from dl_jax.decoding import generate, greedy, sample
 from dl_jax.errors import UsageError
-from dl_jax.models import rnn_lm
+from dl_jax.models import rnn_lm, transformer_lm
 
 MODEL = rnn_lm(9, embedding_dim=8, hidden_dim=16)
 KEY = jax.random.key(3)
@@ -18,16 +18,30 @@ PARAMS = jax.tree.map(lambda leaf: 4 * leaf, MODEL.init(KEY)[0])  # sure of what
 PROMPTS, LENGTHS = np.array([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]]), np.array([4, 2, 1])
 
 
-def test_greedy_text_is_what_the_whole_network_finds_most_likely():
-    """Read anew from the beginning for every token."""
-    found = np.asarray(generate(MODEL.stepper, PARAMS, PROMPTS, 6, lengths=LENGTHS))
-    apply = jax.jit(partial(MODEL.apply, train=False))
+MODELS = {
+    "rnn_lm": MODEL,
+    "transformer_lm": transformer_lm(9, 10, width=16, num_layers=2),
+    "rotary": transformer_lm(9, 10, width=16, num_layers=2, positions="rotary", norm="rms"),
+    "sinusoidal": transformer_lm(
+        9, 10, width=16, num_layers=1, positions="sinusoidal", norm_first=False, tied=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_greedy_text_is_what_the_whole_network_finds_most_likely(name):
+    """Read anew from the beginning for every token, each prompt by itself."""
+    model = MODELS[name]
+    params = jax.tree.map(lambda leaf: 4 * leaf, jax.jit(model.init)(KEY)[0])
+    found = np.asarray(generate(model.stepper, params, PROMPTS, 6, lengths=LENGTHS))
+    apply = jax.jit(partial(model.apply, train=False))
     for prompt, length, tokens in zip(PROMPTS, LENGTHS, found, strict=True):
-        text = prompt[:length].tolist()
-        for token in tokens:
-            logits, _ = apply(PARAMS, {}, np.array([text]))
-            assert logits[0, -1, 1:].argmax() + 1 == token  # padding is no token
-            text.append(int(token))
+        text = np.zeros(10, np.int32)  # nothing behind a token changes what follows it
+        text[:length] = prompt[:length]
+        for place, token in enumerate(tokens, int(length)):
+            logits, _ = apply(params, {}, text[None])
+            assert logits[0, place - 1, 1:].argmax() + 1 == token  # padding is no token
+            text[place] = token
     assert len(np.unique(found)) > 2
 
 

@@ -14,6 +14,10 @@ from tests.models.recurrent_in_torch import (  # noqa: F401
     mean_of_cells,
     regressor,
 )
+from tests.models.transformer_in_torch import (  # noqa: F401
+    first_transformer_lm,
+    transformer_lm,
+)
 
 
 def mlp(params, state, x, train):

@@ -27,6 +27,7 @@ from dl_jax.models import (
     rnn_classifier,
     rnn_lm,
     rnn_regressor,
+    transformer_lm,
     vgg16,
     whitened_cnn,
     wide_resnet,
@@ -123,6 +124,16 @@ MODELS = {
     "rnn_lm": Row(
         partial(rnn_lm, 11, embedding_dim=5, hidden_dim=3, num_layers=2),
         TOKENS, floats(3, 7, 11), "language_model"),
+    "transformer_lm": Row(
+        partial(transformer_lm, 11, 9, width=8, num_heads=2, num_layers=2),
+        TOKENS, floats(3, 7, 11), "transformer_lm"),
+    "transformer_lm as in its paper": Row(
+        partial(transformer_lm, 11, 9, width=8, num_heads=2, num_layers=3, hidden_dim=12,
+                positions="sinusoidal", norm_first=False, activation="relu", tied=False,
+                remat=True), TOKENS, floats(3, 7, 11), "first_transformer_lm"),
+    "transformer_lm with rotations and gates": Row(
+        partial(transformer_lm, 11, 9, width=8, num_heads=2, num_layers=2, positions="rotary",
+                norm="rms", activation="gated"), TOKENS, floats(3, 7, 11)),
 }
 # fmt: on
 

@@ -16,8 +16,9 @@ from dl_jax.configuration import place_only
 from dl_jax.data.cache import Allocate, cached
 from dl_jax.data.dataset import Ordering, contiguous
 from dl_jax.data.splits import SPLITS
+from dl_jax.data.text.fit_tokenizer import Kind, fit_tokenizer, tokenizer_json, tokenizer_of
 from dl_jax.data.text.source import decoded
-from dl_jax.data.text.tokenizer import Kind, Tokenizer, fit_tokenizer, tokenizer_json, tokenizer_of
+from dl_jax.data.text.tokenizer import Tokenizer
 from dl_jax.data.tfds_folder import Wanted
 from dl_jax.data.windows import Windows
 from dl_jax.errors import UsageError, check_integer

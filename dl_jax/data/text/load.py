@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from dl_jax.data.cache import Allocate, cached
 from dl_jax.data.splits import SPLITS, held_out, split_indices, stored_splits
+from dl_jax.data.text.fit_tokenizer import Kind, fit_tokenizer, tokenizer_of
 from dl_jax.data.text.sentences import whole_sentences_held_out
 from dl_jax.data.text.source import Source, Texts, find
 from dl_jax.data.text.text_dataset import TextDataset, as_arrays
-from dl_jax.data.text.tokenizer import Kind, Tokenizer, fit_tokenizer, tokenizer_of
+from dl_jax.data.text.tokenizer import Tokenizer
 from dl_jax.errors import UsageError, check_choice, check_integer, check_range
 
 PathLike = str | os.PathLike[str]

@@ -3,6 +3,7 @@
 from dl_jax.learners.augment import (
     augment_all,
     augment_images,
+    drop_words,
     flip_every_other_epoch,
     mix_images,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "augment_images",
     "averaged",
     "check_start",
+    "drop_words",
     "example_keys",
     "flatten_replicas",
     "flip_every_other_epoch",

@@ -1,13 +1,15 @@
-"""Augmentation of batches, from functions of images and of their targets."""
+"""Augmentation of batches: of images, from functions of them and of their targets; of texts."""
 
 from collections.abc import Callable
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 
+from dl_jax.concrete import check_concrete
 from dl_jax.errors import UsageError, check_integer, nearest
 from dl_jax.functional import alternating_flip
-from dl_jax.types import Array, Batch, Count, PRNGKey
+from dl_jax.types import Array, Batch, Count, PRNGKey, Scalar
 
 
 def augment_images(*functions: Callable[..., Array], name: str = "image") -> Callable[..., Batch]:
@@ -74,6 +76,33 @@ def mix_images(
         distributions = jax.nn.one_hot(labels, num_classes) if labels.ndim == 1 else labels
         images, mixed = function(_array(batch, inputs), distributions, key=key)
         return {**batch, inputs: images, targets: mixed}
+
+    return augment
+
+
+def drop_words(rate: Scalar, unknown: Count, *, name: str = "tokens") -> Callable[..., Batch]:
+    """`augment(batch, key=key)` that replaces tokens, here and there, by the unknown one.
+
+    Padding, token 0, is left.
+
+    Args:
+        rate: probability of replacing a token, in [0, 1).
+        unknown: the token that stands for what is unknown.
+        name: of the tokens in a batch, `[batch, time]`.
+
+    Raises:
+        UsageError: the rate is out of range.
+
+    Source: Iyyer et al. (2015), "Deep unordered composition rivals syntactic methods for text
+    classification", section 3.1, which leaves the words out; Bowman et al. (2015),
+    arXiv:1511.06349, section 3.1.
+    """
+    check_concrete("rate", rate, low=0, high=1, exclusive_high=True)
+
+    def augment(batch: Batch, *, key: PRNGKey) -> Batch:
+        tokens = jnp.asarray(_array(batch, name))
+        dropped = jax.random.bernoulli(key, rate, tokens.shape) & (tokens != 0)
+        return {**batch, name: jnp.where(dropped, unknown, tokens)}
 
     return augment
 

@@ -18,7 +18,7 @@ from dl_jax.compilation import jit
 from dl_jax.data import TextData, TextDataset
 from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import cross_entropy
-from dl_jax.learners import over_seeds, supervised
+from dl_jax.learners import drop_words, over_seeds, supervised
 from dl_jax.models import occlusion
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
@@ -47,6 +47,8 @@ class Config:
     """What the last layer sees of the LSTM's outputs: last, mean or max."""
     dropout_rate: float = 0.5
     """Probability of dropping a feature of a word, and one before the last layer, in training."""
+    word_dropout_rate: float = 0.0
+    """Probability of replacing a word by the unknown one, in training."""
     seeds: int = 1
     """Independent replicas of each network, in one compiled program."""
     data: TextData = TextData("imdb_reviews", max_length=256)
@@ -59,7 +61,8 @@ class Config:
     def __post_init__(self) -> None:
         check_integer("embedding_dim", self.embedding_dim, low=1)
         check_integer("hidden_dim", self.hidden_dim, low=1)
-        check_range("dropout_rate", self.dropout_rate, low=0, high=1, exclusive_high=True)
+        for name in ("dropout_rate", "word_dropout_rate"):
+            check_range(name, getattr(self, name), low=0, high=1, exclusive_high=True)
 
 
 def main(config: Config) -> None:
@@ -75,6 +78,7 @@ def main(config: Config) -> None:
         BAG: ("mean_embedding_classifier", sizes, config.bag_optimizer, config.bag),
         LSTM: ("lstm_classifier", {**sizes, **cells}, config.optimizer, config.fit),
     }
+    forget = drop_words(config.word_dropout_rate, train.tokenizer.size - 1)
     run = open_run("imdb", config, config.run)
     fitted, measured = {}, {}
     for name, (network, arguments, optimizer, fitting) in trials.items():
@@ -82,8 +86,9 @@ def main(config: Config) -> None:
         part.describe(network, arguments, files=train.files)
         model = getattr(models, network)(**arguments)
         learner = supervised(
-            model, cross_entropy, make_optimizer(optimizer, fitting.updates(train)), inputs="tokens"
-        )
+            model, cross_entropy, make_optimizer(optimizer, fitting.updates(train)),
+            inputs="tokens", augment=forget,
+        )  # fmt: skip
         learner = over_seeds(learner, config.seeds)
         fitted[name] = fit(learner, data, fitting, part)
         evaluate = make_evaluate(learner, fitting.evaluation_batch_size)

@@ -103,6 +103,8 @@ SCRIPTS = {
             "4",
             "--seeds",
             "2",
+            "--word-dropout-rate",
+            "0.2",
             "--bag.steps",
             "4",
             "--bag.batch-size",

@@ -9,7 +9,13 @@ import pytest
 
 from dl_jax.errors import UsageError
 from dl_jax.functional import alternating_flip, mixup, random_crop, random_horizontal_flip
-from dl_jax.learners import augment_all, augment_images, flip_every_other_epoch, mix_images
+from dl_jax.learners import (
+    augment_all,
+    augment_images,
+    drop_words,
+    flip_every_other_epoch,
+    mix_images,
+)
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -54,6 +60,17 @@ def test_labels_are_mixed_with_their_images(labels):
     images, expected = mixup(BATCH["image"], targets, key=KEY)
     np.testing.assert_array_equal(mixed["image"], images)
     np.testing.assert_array_equal(mixed["label"], expected)
+
+
+def test_words_become_unknown_and_padding_stays():
+    tokens = np.tile(np.array([[3, 4, 5, 0]]), (2000, 1))
+    changed = drop_words(0.3, 9)({"tokens": tokens}, key=KEY)["tokens"]
+    np.testing.assert_array_equal(changed[changed != 9], tokens[changed != 9])
+    assert not (changed[:, 3] == 9).any()
+    np.testing.assert_allclose((changed == 9).mean(0)[:3], 0.3, atol=0.04)
+    np.testing.assert_array_equal(drop_words(0.0, 9)({"tokens": tokens}, key=KEY)["tokens"], tokens)
+    with pytest.raises(UsageError, match=r"rate is 1\.5"):
+        drop_words(1.5, 9)
 
 
 def test_what_a_batch_has_not_is_named():

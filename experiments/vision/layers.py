@@ -156,16 +156,18 @@ def figures_of(found: Mapping[str, Found], labels: np.ndarray, data: dict[str, I
         "accuracy of nearest class means": along(nearest),
         "alignment (linear CKA)": alike,
     }
-    common = sorted(set(found["first"]) & set(found["second"]))
+    # A task of fewer images has fewer steps: its first evaluation is compared with the first.
+    first, second = (sorted(found[task].items()) for task in ("first", "second"))
+    shares = np.array([step for step, _ in first[: len(second)]]) / first[-1][0]
     over = {}
     for name in (LAYERS[0], LAYERS[len(LAYERS) // 2], LAYERS[-1]):
-        values = [shared(found["first"][s][name], found["second"][s][name]) for s in common]
-        over[name] = np.array(common), np.array(values).T
+        values = [shared(a[name], b[name]) for (_, a), (_, b) in zip(first, second, strict=False)]
+        over[name] = shares, np.array(values).T
     return {
         "data": data_figure(data),
         "layers": lambda: plots.named_panels(panels, x="layer, from the image"),
         "alignment": lambda: plots.named_lines(
-            over, x="step", y="alignment of the two tasks (linear CKA)"
+            over, x="share of the training", y="alignment of the two tasks (linear CKA)"
         ),
     }
 

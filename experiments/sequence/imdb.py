@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 from dl_jax import models, plots
 from dl_jax.compilation import jit
 from dl_jax.data import TextData, TextDataset
-from dl_jax.errors import check_integer, check_range
+from dl_jax.errors import UsageError, check_integer, check_range
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import drop_words, over_seeds, supervised
 from dl_jax.models import occlusion
@@ -78,7 +78,13 @@ def main(config: Config) -> None:
         BAG: ("mean_embedding_classifier", sizes, config.bag_optimizer, config.bag),
         LSTM: ("lstm_classifier", {**sizes, **cells}, config.optimizer, config.fit),
     }
-    forget = drop_words(config.word_dropout_rate, train.tokenizer.size - 1)
+    unknown = train.tokenizer.unknown
+    if config.word_dropout_rate and unknown is None:
+        raise UsageError(
+            f"word_dropout_rate is {config.word_dropout_rate}, and {config.data.tokenizer} have no "
+            "unknown token that could stand for a word: choose --tokenizer words, or 0"
+        )
+    forget = None if unknown is None else drop_words(config.word_dropout_rate, unknown)
     run = open_run("imdb", config, config.run)
     fitted, measured = {}, {}
     for name, (network, arguments, optimizer, fitting) in trials.items():

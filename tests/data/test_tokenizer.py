@@ -129,5 +129,11 @@ def test_what_cannot_be_is_refused(make, said):
         make()
 
 
+def test_the_unknown_token_is_what_stands_for_other_words():
+    tokenizer = VocabularyTokenizer("words", ("a", "b"), exact=False)
+    assert tokenizer.encode("zebra") == [tokenizer.unknown] == [3]
+    assert VocabularyTokenizer("words", ("a", "b")).unknown is None
+
+
 def test_a_tokenizer_is_json():
     assert json.loads(json.dumps(FITTED["words"].described())) == FITTED["words"].described()

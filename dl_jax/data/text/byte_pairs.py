@@ -32,6 +32,11 @@ class BytePairTokenizer:
         """Number of different tokens, that of padding included."""
         return self._tokenizer.get_vocab_size() + 1
 
+    @property
+    def unknown(self) -> None:
+        """There is none: any text is spelled in bytes."""
+        return None
+
     def encode(self, text: str) -> list[int]:
         """The tokens of a text.
 

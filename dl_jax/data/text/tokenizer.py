@@ -15,6 +15,11 @@ class Tokenizer(Protocol):
         """Number of different tokens, that of padding included: the `vocab_size` of a model."""
         ...
 
+    @property
+    def unknown(self) -> int | None:
+        """The one token of all that is not in the vocabulary; None where all is spelled."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, each from 1 to `size - 1`."""
         ...

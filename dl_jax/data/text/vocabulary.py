@@ -62,6 +62,11 @@ class VocabularyTokenizer:
         """Number of different tokens, that of padding included."""
         return 1 + len(self.vocabulary) + (BYTES if self.exact else 1)
 
+    @property
+    def unknown(self) -> int | None:
+        """The one token of all that is not in the vocabulary; None where it is spelled in bytes."""
+        return None if self.exact else self.size - 1
+
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""
         return list(chain.from_iterable(map(self._tokens, self.pieces(text))))

@@ -1,6 +1,7 @@
 """Text from a network that steps: a prefill of the prompts, then token after token."""
 
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import jax
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from dl_jax.compilation import jit
+from dl_jax.decoding.prompts import check_prompts, read_prompts
 from dl_jax.decoding.strategies import Strategy, greedy
-from dl_jax.errors import UsageError, check_integer
+from dl_jax.errors import UsageError
 from dl_jax.models import Stepper
 from dl_jax.types import Array, Params, PRNGKey, Tree
 
@@ -22,21 +24,23 @@ def generate(
     *,
     lengths: Array | None = None,
     strategy: Strategy = greedy,
+    stop: Sequence[int] = (),
     key: PRNGKey | None = None,
     context: Tree = None,
 ) -> jax.Array:
     """Continue prompts: `[batch, count]` tokens, in one compiled program.
 
-    Padding, token 0, is never chosen.
+    Padding, token 0, is never chosen; it stands behind a token that stops.
 
     Args:
         stepper: of the model.
         params: of the model.
         prompts: integers `[batch, time]`, padded with 0 at their end.
-        count: tokens to generate for each.
+        count: tokens to generate for each, at most.
         lengths: how many tokens of each prompt count, at least 1; None counts all.
         strategy: chooses each token, such as `greedy` or `sample(0.8)`; another one is another
             program.
+        stop: tokens that end a text; the program ends with the last of the texts.
         key: consumed here; needed by every strategy but `greedy`.
         context: what the text depends on, as for `Stepper.start`.
 
@@ -44,63 +48,105 @@ def generate(
         UsageError: a prompt has no tokens, or one that the network does not know; prompts are no
             integers `[batch, time]`; `count` is less than 1; or a key is missing.
     """
-    prompts = jnp.asarray(prompts)
-    if prompts.ndim != 2 or not jnp.issubdtype(prompts.dtype, jnp.integer) or not prompts.size:
-        raise UsageError(
-            f"prompts are {prompts.dtype}{list(prompts.shape)}, expected integers (batch, time), "
-            "at least one token each"
-        )
-    check_integer("count", count, low=1)
-    lengths = jnp.full(len(prompts), prompts.shape[1]) if lengths is None else jnp.asarray(lengths)
-    if int(lengths.min()) < 1:
-        raise UsageError("a prompt has no tokens, expected at least one: begin with a space")
-    size = jax.eval_shape(partial(_read, stepper), params, prompts, lengths, context)[1].shape[-1]
-    if not 0 <= int(prompts.min()) <= int(prompts.max()) < size:
-        raise UsageError(
-            f"prompts have tokens from {prompts.min()} to {prompts.max()}, expected 0 to "
-            f"{size - 1}: these are tokens of another vocabulary"
-        )
+    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context)
+    key = _key_for(strategy, key)
+    stops = tuple(int(token) for token in stop)
+    compiled = _compiled()["generate"]
+    return compiled(stepper, strategy, count, stops, params, prompts, lengths, key, context)
+
+
+def stream(
+    stepper: Stepper,
+    params: Params,
+    prompts: Array,
+    count: int,
+    *,
+    lengths: Array | None = None,
+    strategy: Strategy = greedy,
+    key: PRNGKey | None = None,
+    context: Tree = None,
+) -> Iterator[jax.Array]:
+    """The tokens of `generate`, `[batch]` each time, as soon as they are known.
+
+    Slower, since each is a call of its own. Who reads them stops where it likes.
+
+    Raises:
+        UsageError: as for `generate`, at once.
+    """
+    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context)
+    key = _key_for(strategy, key)
+
+    def tokens() -> Iterator[jax.Array]:
+        compiled = _compiled()
+        carry, logits = compiled["read"](stepper, count, params, prompts, lengths, context)
+        for number in range(count):
+            chosen = compiled["choose"](strategy, logits, key, number)
+            yield chosen
+            if number + 1 < count:
+                carry, logits = compiled["step"](stepper, params, carry, chosen)
+
+    return tokens()
+
+
+def _key_for(strategy: Strategy, key: PRNGKey | None) -> PRNGKey:
     if key is None and strategy is not greedy:
         raise UsageError("a strategy that draws needs a key: pass key=jax.random.key(0)")
-    key = jax.random.key(0) if key is None else key
-    return _compiled()(stepper, strategy, count, params, prompts, lengths, key, context)
+    return jax.random.key(0) if key is None else key
 
 
 @cache
-def _compiled() -> Any:
+def _compiled() -> dict[str, Any]:
     """Not at import: compiling looks for the platform."""
-    return jit(_generated, static_argnums=(0, 1, 2))
+    return {
+        "generate": jit(_generated, static_argnums=(0, 1, 2, 3)),
+        "read": jit(_read, static_argnums=(0, 1)),
+        "choose": jit(_choose, static_argnums=0),
+        "step": jit(_step, static_argnums=0, donate_argnums=2),
+    }
 
 
 def _generated(
     stepper: Stepper,
     strategy: Strategy,
     count: int,
+    stops: tuple[int, ...],
     params: Params,
     prompts: Array,
     lengths: Array,
     key: PRNGKey,
     context: Tree,
 ) -> jax.Array:
-    def step(state: Tree, number: jax.Array) -> tuple[Tree, jax.Array]:
-        carry, logits = state
-        tokens = strategy(logits.at[:, 0].set(-jnp.inf), jax.random.fold_in(key, number))
-        return stepper.step(params, carry, tokens[:, None]), tokens
+    def unfinished(state: Tree) -> jax.Array:
+        number, ended = state[0], state[1]
+        return (number < count) & ~ended.all()
 
-    begun = _read(stepper, params, prompts, lengths, context, count)
-    _, tokens = lax.scan(step, begun, jnp.arange(count))
-    return tokens.T
+    def body(state: Tree) -> Tree:
+        number, ended, text, carry, logits = state
+        tokens = jnp.where(ended, 0, _choose(strategy, logits, key, number))
+        text = lax.dynamic_update_slice(text, tokens[:, None], (0, number))
+        for token in stops:
+            ended |= tokens == token
+        return number + 1, ended, text, *_step(stepper, params, carry, tokens)
+
+    batch = len(prompts)
+    begun = _read(stepper, count, params, prompts, lengths, context)
+    start = (0, jnp.zeros(batch, bool), jnp.zeros((batch, count), jnp.int32), *begun)
+    return lax.while_loop(unfinished, body, start)[2]
 
 
 def _read(
-    stepper: Stepper,
-    params: Params,
-    prompts: Array,
-    lengths: Array,
-    context: Tree,
-    count: int = 0,
+    stepper: Stepper, count: int, params: Params, prompts: Array, lengths: Array, context: Tree
 ) -> tuple[Tree, jax.Array]:
-    """The carry and the logits after the prompts, with room for `count` tokens more."""
-    carry = stepper.start(params, len(prompts), prompts.shape[1] + count, context)
-    carry, logits = stepper.step(params, carry, prompts, lengths)
+    return read_prompts(stepper, params, prompts, lengths, context, count=count)
+
+
+def _choose(strategy: Strategy, logits: Array, key: PRNGKey, number: jax.Array | int) -> jax.Array:
+    """A token for each row, never padding."""
+    return strategy(jnp.asarray(logits).at[:, 0].set(-jnp.inf), jax.random.fold_in(key, number))
+
+
+def _step(
+    stepper: Stepper, params: Params, carry: Tree, tokens: jax.Array
+) -> tuple[Tree, jax.Array]:
+    carry, logits = stepper.step(params, carry, tokens[:, None])
     return carry, jnp.asarray(logits)

@@ -21,12 +21,22 @@ with checking_shapes("dl_jax.functional"):
         softplus,
         tanh,
     )
-    from dl_jax.functional.attention import (
-        causal_mask,
+    from dl_jax.functional.attention.blocked import blocked_attention
+    from dl_jax.functional.attention.dot_product import (
+        attention_weights,
+        best_way,
         dot_product_attention,
-        multi_head_attention,
-        padding_mask,
     )
+    from dl_jax.functional.attention.key_value_cache import KeyValueCache, empty_cache
+    from dl_jax.functional.attention.masks import causal_mask, padding_mask
+    from dl_jax.functional.attention.multi_head import (
+        attend_to,
+        context_weights,
+        keys_and_values,
+        multi_head_attention,
+        multi_head_weights,
+    )
+    from dl_jax.functional.attention.positions import rotary_positions, sinusoidal_positions
     from dl_jax.functional.augmentation import (
         alternating_flip,
         color_jitter,
@@ -51,7 +61,6 @@ with checking_shapes("dl_jax.functional"):
         xavier_uniform,
         zeros,
     )
-    from dl_jax.functional.key_value_cache import KeyValueCache, empty_cache
     from dl_jax.functional.losses import (
         binary_cross_entropy,
         cross_entropy,
@@ -61,7 +70,6 @@ with checking_shapes("dl_jax.functional"):
     from dl_jax.functional.mixing import cutmix, mixup
     from dl_jax.functional.normalization import batch_norm, group_norm, layer_norm, rms_norm
     from dl_jax.functional.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
-    from dl_jax.functional.positions import rotary_positions, sinusoidal_positions
     from dl_jax.functional.recurrent import (
         Cell,
         GatedCell,
@@ -80,14 +88,19 @@ __all__ = [
     "Initializer",
     "KeyValueCache",
     "alternating_flip",
+    "attend_to",
+    "attention_weights",
     "avg_pool",
     "batch_norm",
+    "best_way",
     "binary_correct",
     "binary_cross_entropy",
+    "blocked_attention",
     "broadcast_shapes",
     "broadcast_tensors",
     "causal_mask",
     "color_jitter",
+    "context_weights",
     "conv2d",
     "conv2d_transpose",
     "correct",
@@ -111,6 +124,7 @@ __all__ = [
     "he_normal",
     "he_uniform",
     "huber_loss",
+    "keys_and_values",
     "l2_loss",
     "layer_norm",
     "leaky_relu",
@@ -120,6 +134,7 @@ __all__ = [
     "max_pool",
     "mixup",
     "multi_head_attention",
+    "multi_head_weights",
     "multinomial",
     "orthogonal",
     "padding_mask",

@@ -26,7 +26,11 @@ from dl_jax.models.transformations import (
     with_mirrored_evaluation,
     with_preprocessing,
 )
-from dl_jax.models.transformer import transformer_lm
+from dl_jax.models.transformers import (
+    transformer_encoder,
+    transformer_lm,
+    transformer_seq2seq,
+)
 from dl_jax.models.vgg import vgg16
 from dl_jax.models.weights import load_weights, save_weights
 from dl_jax.models.whitened_cnn import whitened_cnn, whitening_kernel, whitening_start
@@ -64,7 +68,9 @@ __all__ = [
     "save_weights",
     "split",
     "standardize",
+    "transformer_encoder",
     "transformer_lm",
+    "transformer_seq2seq",
     "vgg16",
     "whitened_cnn",
     "whitening_kernel",

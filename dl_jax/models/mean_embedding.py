@@ -7,8 +7,7 @@ from dl_jax.models.chain import chain
 from dl_jax.models.mlp import dense_layers
 from dl_jax.models.model import Logits, Model, check_sizes, layer_key, uses_dropout
 from dl_jax.models.recurrence import drop_inputs
-from dl_jax.models.recurrent import over_time
-from dl_jax.models.tokens import check_tokens, embedding_of, token_lengths
+from dl_jax.models.tokens import check_tokens, embedding_of, over_time, token_lengths
 from dl_jax.types import Array, Params, PRNGKey, Scalar, State
 
 

@@ -49,12 +49,15 @@ class Model(NamedTuple):
     layers: what `apply` is made of, by name and in order, where the model is a `chain` or a
         `residual`; `features` reads it. A model with another `apply` has other layers, or none.
     stepper: generation token by token, of models that can.
+    attention: `attention(params, inputs) -> weights`, of models that attend: how much the heads of
+        each layer attend, `[layers, batch, heads, time, source]`, to be looked at.
     """
 
     init: Callable[[PRNGKey], tuple[Params, State]]
     apply: Callable[..., tuple[Output, State]]
     layers: Mapping[str, "Model"] = MappingProxyType({})
     stepper: Stepper | None = None
+    attention: Callable[[Params, Any], jax.Array] | None = None
 
 
 def uses_dropout(rate: Scalar) -> bool:

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
-import jax
 import jax.numpy as jnp
 
 from dl_jax.errors import UsageError, check_choice
@@ -11,7 +10,7 @@ from dl_jax.functional import dense, embed
 from dl_jax.models.layers import linear
 from dl_jax.models.model import Carry, Logits, Model, Stepper, check_sizes, layer_key, uses_dropout
 from dl_jax.models.recurrence import CellName, drop_inputs, recurrence
-from dl_jax.models.tokens import check_tokens, embedding_of, token_lengths
+from dl_jax.models.tokens import check_tokens, embedding_of, over_time, token_lengths
 from dl_jax.types import Array, Params, PRNGKey, Scalar, State, Tree
 
 Pooling: TypeAlias = Literal["last", "mean", "max"]
@@ -99,15 +98,6 @@ gru_classifier = partial(recurrent_classifier, "gru")
 """`recurrent_classifier` of gated recurrent units."""
 reset_rnn_classifier = partial(recurrent_classifier, "reset_rnn")
 """`recurrent_classifier` of plain cells with a reset gate."""
-
-
-def over_time(x: Array, lengths: Array, pooling: Pooling) -> jax.Array:
-    """The mean or the maximum of `[batch, time, features]` over the steps that count; 0 of none."""
-    counts = (jnp.arange(x.shape[1])[None] < lengths[:, None])[..., None]  # [B, T, 1]
-    if pooling == "mean":
-        return jnp.where(counts, x, 0).sum(1) / jnp.maximum(lengths, 1)[:, None].astype(x.dtype)
-    largest = jnp.where(counts, x, jnp.finfo(x.dtype).min).max(1)
-    return jnp.where(lengths[:, None] > 0, largest, 0)
 
 
 def rnn_regressor(

@@ -1,5 +1,7 @@
 """What models of texts share: tokens, padded with 0 at their end, and their embedding."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 
@@ -31,3 +33,12 @@ def embedding_of(key: PRNGKey, vocab_size: int, embedding_dim: int) -> Params:
     """Initial vectors of tokens, normal and of length 1 on average."""
     drawn = jax.random.normal(key, (vocab_size, embedding_dim))
     return {"embedding": drawn * embedding_dim**-0.5}
+
+
+def over_time(x: Array, lengths: Array, pooling: Literal["mean", "max"]) -> jax.Array:
+    """The mean or the maximum of `[batch, time, features]` over the steps that count; 0 of none."""
+    counts = (jnp.arange(x.shape[1])[None] < lengths[:, None])[..., None]  # [B, T, 1]
+    if pooling == "mean":
+        return jnp.where(counts, x, 0).sum(1) / jnp.maximum(lengths, 1)[:, None].astype(x.dtype)
+    largest = jnp.where(counts, x, jnp.finfo(x.dtype).min).max(1)
+    return jnp.where(lengths[:, None] > 0, largest, 0)

@@ -80,7 +80,8 @@ def with_compute_dtype(model: Model, dtype: DTypeLike) -> Model:
 
     layers = {name: with_compute_dtype(layer, dtype) for name, layer in model.layers.items()}
     stepper = None if model.stepper is None else _stepper_in(model.stepper, dtype)
-    return Model(model.init, apply, MappingProxyType(layers), stepper)
+    attention = None if model.attention is None else _attention_in(model.attention, dtype)
+    return Model(model.init, apply, MappingProxyType(layers), stepper, attention)
 
 
 def with_frozen_statistics(model: Model) -> Model:
@@ -98,7 +99,7 @@ def with_frozen_statistics(model: Model) -> Model:
         return model.apply(params, state, inputs, train=False, key=key)
 
     layers = {name: with_frozen_statistics(layer) for name, layer in model.layers.items()}
-    return Model(model.init, apply, MappingProxyType(layers), model.stepper)
+    return Model(model.init, apply, MappingProxyType(layers), model.stepper, model.attention)
 
 
 def with_mirrored_evaluation(model: Model) -> Model:
@@ -156,6 +157,15 @@ def standardize(
         return jnp.asarray(images, jnp.float32) * factors + jnp.broadcast_to(offset, images.shape)
 
     return function
+
+
+def _attention_in(attention: Callable[..., jax.Array], dtype: DTypeLike) -> Callable:
+    """`attention` computing in `dtype`; its weights are float32."""
+
+    def weights(params: Params, inputs: Tree) -> jax.Array:
+        return attention(_cast(params, dtype), _cast(inputs, dtype)).astype(jnp.float32)
+
+    return weights
 
 
 def _stepper_in(stepper: Stepper, dtype: DTypeLike) -> Stepper:

@@ -1,5 +1,6 @@
 """Figures drawn from numbers with matplotlib, without a display or global state."""
 
+from dl_jax.plots.attention import attention_maps
 from dl_jax.plots.bars import grouped_bars
 from dl_jax.plots.classes import class_regions, labeled_points
 from dl_jax.plots.confusion import confusion_matrix
@@ -19,6 +20,7 @@ from dl_jax.plots.words import colored_words, colored_words_page, word_colors, w
 
 __all__ = [
     "Curve",
+    "attention_maps",
     "class_counts",
     "class_regions",
     "colored_words",

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dl_jax.decoding import generate, greedy, sample
+from dl_jax.decoding import beam_search, generate, greedy, sample, stream
 from dl_jax.errors import UsageError
 from dl_jax.models import rnn_lm, transformer_lm
 
 MODEL = rnn_lm(9, embedding_dim=8, hidden_dim=16)
 KEY = jax.random.key(3)
 PARAMS = jax.tree.map(lambda leaf: 4 * leaf, MODEL.init(KEY)[0])  # sure of what it says
+DRAW = sample(1.0)
 PROMPTS, LENGTHS = np.array([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]]), np.array([4, 2, 1])
 
 
@@ -54,6 +55,32 @@ def test_samples_follow_the_key_and_the_temperature():
     np.testing.assert_array_equal(draw(strategy=sample(1e-6), key=KEY), draw())
 
 
+@pytest.mark.parametrize("strategy", [greedy, sample(1.0)])
+@pytest.mark.parametrize("name", ["rnn_lm", "rotary"])
+def test_a_stream_is_what_is_generated(name, strategy):
+    model = MODELS[name]
+    params = jax.jit(model.init)(KEY)[0]
+    arguments = (model.stepper, params, PROMPTS, 6)
+    options = {"lengths": LENGTHS, "strategy": strategy, "key": KEY}
+    streamed = np.stack(list(stream(*arguments, **options)), axis=1)
+    np.testing.assert_array_equal(streamed, generate(*arguments, **options))
+
+
+def test_a_text_ends_with_the_token_that_stops_it():
+    """The others go on, and it is what it would have been, up to there."""
+    whole = np.asarray(generate(MODEL.stepper, PARAMS, PROMPTS, 12, strategy=DRAW, key=KEY))
+    stops = (4, 7)
+    found = np.asarray(
+        generate(MODEL.stepper, PARAMS, PROMPTS, 12, strategy=DRAW, key=KEY, stop=stops)
+    )
+    lengths = []
+    for tokens, stopped in zip(whole, found, strict=True):
+        ends = np.flatnonzero(np.isin(tokens, stops))
+        lengths.append(ends[0] + 1 if ends.size else 12)
+        np.testing.assert_array_equal(stopped, np.where(np.arange(12) < lengths[-1], tokens, 0))
+    assert len(set(lengths)) == 3
+
+
 def test_padding_is_never_written():
     even = jax.tree.map(jnp.zeros_like, PARAMS)
     found = generate(MODEL.stepper, even, PROMPTS, 100, strategy=sample(1.0), key=KEY)
@@ -71,9 +98,41 @@ def test_tokens_are_drawn_with_their_probabilities():
 
 
 @pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"top_k": 1}, [0]),
+        ({"top_k": 2}, [0, 1]),
+        ({"top_k": 9}, [0, 1, 2, 3]),
+        ({"top_p": 1.0}, [0, 1, 2, 3]),
+        ({"top_p": 0.41}, [0, 1]),
+        ({"top_p": 0.39}, [0]),
+        ({"top_p": 1e-6}, [0]),
+        ({"top_k": 2, "top_p": 0.5}, [0]),  # 4/7 of what top_k leaves
+    ],
+)
+def test_what_is_unlikely_is_left_out(options, kept):
+    """And what is kept has the proportions that it had."""
+    p = np.array([0.4, 0.3, 0.2, 0.1])
+    order = np.array([2, 0, 3, 1])  # the tokens are not in the order of their probability
+    rows = jnp.broadcast_to(jnp.log(p)[np.argsort(order)], (20_000, 4))
+    counts = np.bincount(np.asarray(sample(1.0, **options)(rows, KEY)), minlength=4)[order]
+    expected = np.where(np.isin(np.arange(4), kept), p, 0)
+    np.testing.assert_allclose(counts / 20_000, expected / expected.sum(), atol=0.01)
+
+
+@pytest.mark.parametrize(
     ("run", "said"),
     [
         (lambda: sample(0.0), "temperature is 0.0, expected greater than 0"),
+        (lambda: sample(top_k=0), "top_k is 0"),
+        (lambda: sample(top_p=0.0), "top_p is 0.0"),
+        (lambda: sample(top_p=1.1), "top_p is 1.1"),
+        (lambda: beam_search(MODEL.stepper, PARAMS, PROMPTS, 3, beams=0), "beams is 0"),
+        (
+            lambda: beam_search(MODEL.stepper, PARAMS, PROMPTS, 3, length_penalty=-1.0),
+            "length_penalty is -1.0",
+        ),
+        (lambda: stream(MODEL.stepper, PARAMS, PROMPTS, 0), "count is 0"),
         (lambda: generate(MODEL.stepper, PARAMS, PROMPTS, 0), "count is 0"),
         (lambda: generate(MODEL.stepper, PARAMS, PROMPTS[:, :0], 3), "prompts are int64[3, 0]"),
         (

@@ -180,19 +180,15 @@ SCRIPTS = {
     ),
     "language.char_lm": Script(
         (
-            "--dataset",
-            "python",
-            "--window",
-            "8",
-            "--embedding-dim",
-            "4",
-            "--hidden-dim",
-            "4",
-            "--seeds",
-            "2",
-            *TRAINED,
+            *("--window", "8", "--width", "6", "--num-layers", "1", "--temperature", "1"),
+            *("--seeds", "2", *TRAINED),
         ),
-        {"training_curves"},
+        {"training_curves", "loss_by_position", "attention"},
+    ),
+    "language.char_lm, lstm": Script(
+        ("--model", "lstm", "--window", "8", "--width", "4", "--seeds", "2", *TRAINED),
+        {"training_curves", "loss_by_position"},
+        rendered=False,
     ),
     "vision.transfer": Script(
         (
@@ -288,11 +284,12 @@ SCRIPTS = {
     ),
 }
 
-NAMES = [*SCRIPTS, "basics.optimize_surface"]
+NAMES = [*(name for name in SCRIPTS if "," not in name), "basics.optimize_surface"]
 
 
 def module_of(script: str) -> Any:
-    return importlib.import_module(f"experiments.{script}")
+    """The module of a script, what follows a comma being its variant."""
+    return importlib.import_module(f"experiments.{script.split(',')[0]}")
 
 
 def start(monkeypatch: pytest.MonkeyPatch, script: str, *options: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dl_jax.errors import UsageError
 from dl_jax.models import transformer_lm
-from dl_jax.models.blocks import transformer_blocks
+from dl_jax.models.transformers.blocks import transformer_blocks
 
 KEY = jax.random.key(0)
 SMALL = partial(transformer_lm, 11, 6, width=8, num_heads=2)

@@ -76,8 +76,12 @@ class CorpusData:
         check_integer("vocab_size", self.vocab_size, low=3)
         check_integer("window", self.window, low=1)
 
-    def load(self, ordering: Ordering = contiguous) -> dict[str, Corpus]:
+    def load(self, ordering: Ordering = contiguous, stride: int | None = None) -> dict[str, Corpus]:
         """Its splits `train`, `validation` and `test`.
+
+        Args:
+            ordering: as for `load_corpus`.
+            stride: as for `load_corpus`.
 
         Raises:
             UsageError: the text is unknown, not prepared or cannot be read.
@@ -90,6 +94,7 @@ class CorpusData:
             tokenizer=self.tokenizer,
             vocab_size=self.vocab_size,
             ordering=ordering,
+            stride=stride,
         )
 
 
@@ -101,6 +106,7 @@ def load_corpus(
     tokenizer: Kind = "characters",
     vocab_size: int = 512,
     ordering: Ordering = contiguous,
+    stride: int | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> dict[str, Corpus]:
     """The splits `train`, `validation` and `test` of a long text.
@@ -116,6 +122,8 @@ def load_corpus(
         tokenizer: as for `fit_tokenizer`.
         vocab_size: as for `fit_tokenizer`.
         ordering: how training visits the windows.
+        stride: tokens from the beginning of one training window to that of the next; the window if
+            None. Windows that overlap need another order than `contiguous`.
         cache_dir: where encoded texts are kept; the user's cache folder if None.
 
     Raises:
@@ -136,6 +144,7 @@ def load_corpus(
             split,
             {kind: arrays[f"{split}-{kind}"] for kind in ("tokens", "begins")},
             window=window,
+            stride=stride if split == "train" else None,
             tokenizer=made,
             ordering=ordering,
         )

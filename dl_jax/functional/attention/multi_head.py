@@ -1,56 +1,19 @@
-"""Attention, and masks for it: causal and padding."""
+"""Attention with several heads, on parameters as Flax has them."""
 
 from collections.abc import Mapping
 from typing import overload
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Float
 
-from dl_jax.functional.activations import softmax
+from dl_jax.functional.attention.dot_product import attention_weights, dot_product_attention
+from dl_jax.functional.attention.key_value_cache import KeyValueCache, visible, write
+from dl_jax.functional.attention.masks import Mask, causal_mask
+from dl_jax.functional.attention.positions import Positions, rotary_positions
 from dl_jax.functional.channels import spread_channels
-from dl_jax.functional.key_value_cache import KeyValueCache, visible, write
-from dl_jax.functional.positions import Positions, rotary_positions
 from dl_jax.functional.precision import accumulation_dtype
-from dl_jax.types import Array, Count
-
-Mask = Bool[Array, "#batch #heads #time #source"]
-
-
-def dot_product_attention(
-    query: Float[Array, "batch time heads head_dim"],
-    key: Float[Array, "batch source heads head_dim"],
-    value: Float[Array, "batch source heads value_dim"],
-    *,
-    mask: Mask | None = None,
-) -> Float[jax.Array, "batch time heads value_dim"]:
-    """`softmax(query key^T / sqrt(head_dim)) value` for each head.
-
-    Products are accumulated and the softmax computed in float32 or wider. A query that may not
-    attend to any key has the output 0.
-
-    Args:
-        query: queries.
-        key: keys.
-        value: values, averaged with the attention weights.
-        mask: true where a query may attend to a key; axes of length 1 are broadcast.
-
-    Source: Vaswani et al. (2017), arXiv:1706.03762, equation 1.
-    """
-    query, key, value = jnp.asarray(query), jnp.asarray(key), jnp.asarray(value)
-    wide = accumulation_dtype(query.dtype)
-    scores = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=wide)
-    scores = scores * query.shape[-1] ** -0.5
-    if mask is None:
-        weights = softmax(scores)
-    else:
-        # The lowest finite number, not -inf: a row of -inf has no softmax, and its gradient is NaN.
-        scores = jnp.where(mask, scores, jnp.finfo(wide).min)
-        weights = jnp.where(mask, softmax(scores), 0)
-    # [B, H, T, S] x [B, S, H, V] -> [B, T, H, V]
-    weights = weights.astype(value.dtype)
-    averages = jnp.einsum("bhts,bshv->bthv", weights, value, preferred_element_type=wide)
-    return averages.astype(value.dtype)
+from dl_jax.types import Array
 
 
 @overload
@@ -63,6 +26,7 @@ def multi_head_attention(
     value: Mapping[str, Array],
     out: Mapping[str, Array],
     mask: Mask | None = None,
+    causal: bool = False,
     rotary: bool = False,
     positions: Positions | None = None,
     cache: None = None,
@@ -79,6 +43,7 @@ def multi_head_attention(
     value: Mapping[str, Array],
     out: Mapping[str, Array],
     mask: Mask | None = None,
+    causal: bool = False,
     rotary: bool = False,
     positions: Positions,
     cache: KeyValueCache,
@@ -94,6 +59,7 @@ def multi_head_attention(
     value: Mapping[str, Array],
     out: Mapping[str, Array],
     mask: Mask | None = None,
+    causal: bool = False,
     rotary: bool = False,
     positions: Positions | None = None,
     cache: KeyValueCache | None = None,
@@ -125,6 +91,7 @@ def multi_head_attention(
         out: `kernel` `[heads, head_dim, features]` and optionally `bias` `[features]`.
         mask: true where a query may attend to a key; see `causal_mask` and `padding_mask`. With a
             cache its last axis is the cache's length, and it restricts further.
+        causal: a step attends to none after it; with a cache that is so at any rate.
         rotary: apply `rotary_positions` to queries and keys; those of a context count from 0.
         positions: of the steps of `x`, `[time]` or `[batch, time]`; 0, 1, 2, ... where None.
         cache: the keys and values so far (`empty_cache`); positions outside it are not written.
@@ -153,42 +120,112 @@ def multi_head_attention(
         cache = write(cache, keys, values, steps)
         keys, values = (jnp.asarray(entries, x.dtype) for entries in cache)
         mask = visible(cache, steps) if mask is None else visible(cache, steps) & mask
-    attended = dot_product_attention(queries, keys, values, mask=mask)
+        causal = False
+    attended = dot_product_attention(queries, keys, values, mask=mask, causal=causal)
     output = _project("bthd,hdf->btf", attended, **out)
     return output if cache is None else (output, cache)
 
 
-def causal_mask(time: Count, source: Count | None = None) -> Bool[jax.Array, "1 1 {time} source"]:
-    """True where a position may attend: to itself and to those before it.
-
-    The queries are the last `time` of `source` positions, so that the last query sees every key:
-    query i sees key j where `j <= i + source - time`.
-
-    Masks are combined with `&`: `causal_mask(8) & padding_mask(lengths, 8)`.
+def keys_and_values(
+    context: Float[Array, "batch source context_features"],
+    *,
+    key: Mapping[str, Array],
+    value: Mapping[str, Array],
+    **rest: Mapping[str, Array],
+) -> KeyValueCache:
+    """The keys and values of a context, computed once for all that `attend_to` them.
 
     Args:
-        time: number of queries.
-        source: number of keys; as many as queries where None.
-
-    Raises:
-        ValueError: there are fewer keys than queries.
-
-    Source: Vaswani et al. (2017), arXiv:1706.03762, section 3.2.3.
+        context: what is attended to.
+        key: as for `multi_head_attention`.
+        value: as for `multi_head_attention`.
+        rest: the layer's other parameters, which they do not depend on.
     """
-    source = time if source is None else source
-    if source < time:
-        raise ValueError(
-            f"source is {source}, expected at least time ({time}): each query has a key at its own "
-            "position"
-        )
-    return jnp.tril(jnp.ones((time, source), bool), source - time)[None, None]
+    del rest
+    context = jnp.asarray(context)
+    return KeyValueCache(
+        _project("btf,fhd->bthd", context, **key), _project("btf,fhd->bthd", context, **value)
+    )
 
 
-def padding_mask(
-    lengths: Integer[Array, " batch"], max_length: Count
-) -> Bool[jax.Array, "batch 1 1 {max_length}"]:
-    """True at the first `lengths[b]` positions of sequence b; the others are padding."""
-    return (jnp.arange(max_length)[None, :] < jnp.asarray(lengths)[:, None])[:, None, None, :]
+def attend_to(
+    x: Float[Array, "batch time features"],
+    context: KeyValueCache,
+    *,
+    query: Mapping[str, Array],
+    out: Mapping[str, Array],
+    mask: Mask | None = None,
+    **rest: Mapping[str, Array],
+) -> Float[jax.Array, "batch time features"]:
+    """`multi_head_attention` to a context whose `keys_and_values` are known.
+
+    Args:
+        x: query sequence.
+        context: keys and values.
+        query: as for `multi_head_attention`.
+        out: as for `multi_head_attention`.
+        mask: true where a query may attend to a key.
+        rest: the layer's other parameters, which are in the context already.
+    """
+    del rest
+    queries = _project("btf,fhd->bthd", jnp.asarray(x), **query)
+    attended = dot_product_attention(queries, context.key, context.value, mask=mask)
+    return _project("bthd,hdf->btf", attended, **out)
+
+
+def context_weights(
+    x: Float[Array, "batch time features"],
+    context: KeyValueCache,
+    *,
+    query: Mapping[str, Array],
+    mask: Mask | None = None,
+    **rest: Mapping[str, Array],
+) -> Float[jax.Array, "batch heads time source"]:
+    """The weights with which the heads of `attend_to` average, to be looked at.
+
+    Args:
+        x: query sequence.
+        context: keys and values.
+        query: as for `multi_head_attention`.
+        mask: true where a query may attend to a key.
+        rest: the layer's other parameters, which weights do not depend on.
+    """
+    del rest
+    queries = _project("btf,fhd->bthd", jnp.asarray(x), **query)
+    return attention_weights(queries, context.key, mask=mask)
+
+
+def multi_head_weights(
+    x: Float[Array, "batch time features"],
+    *,
+    query: Mapping[str, Array],
+    key: Mapping[str, Array],
+    mask: Mask | None = None,
+    causal: bool = False,
+    rotary: bool = False,
+    **rest: Mapping[str, Array],
+) -> Float[jax.Array, "batch heads time time"]:
+    """The weights with which the heads of self-attention average, to be looked at.
+
+    Args:
+        x: sequence.
+        query: as for `multi_head_attention`.
+        key: as for `multi_head_attention`.
+        mask: true where a query may attend to a key.
+        causal: a step attends to none after it.
+        rotary: apply `rotary_positions` to queries and keys.
+        rest: the layer's other parameters, which weights do not depend on.
+    """
+    del rest
+    x = jnp.asarray(x)
+    queries = _project("btf,fhd->bthd", x, **query)
+    keys = _project("btf,fhd->bthd", x, **key)
+    if rotary:
+        steps = jnp.arange(x.shape[1])
+        queries, keys = rotary_positions(queries, steps), rotary_positions(keys, steps)
+    if causal:
+        mask = causal_mask(x.shape[1]) if mask is None else causal_mask(x.shape[1]) & mask
+    return attention_weights(queries, keys, mask=mask)
 
 
 def _check_cached(

@@ -1,0 +1,1 @@
+"""Attention, its masks, positions and caches."""

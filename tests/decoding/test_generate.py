@@ -10,7 +10,7 @@ import pytest
 
 from dl_jax.decoding import beam_search, generate, greedy, sample, stream
 from dl_jax.errors import UsageError
-from dl_jax.models import rnn_lm, transformer_lm
+from dl_jax.models import rnn_lm, transformer_lm, transformer_seq2seq
 
 MODEL = rnn_lm(9, embedding_dim=8, hidden_dim=16)
 KEY = jax.random.key(3)
@@ -44,6 +44,37 @@ def test_greedy_text_is_what_the_whole_network_finds_most_likely(name):
             assert logits[0, place - 1, 1:].argmax() + 1 == token  # padding is no token
             text[place] = token
     assert len(np.unique(found)) > 2
+
+
+def test_a_text_about_a_source_is_what_the_whole_network_finds_most_likely():
+    """Also by beam search, whose rows of the context follow their prompts."""
+    model = transformer_seq2seq(9, 5, 8, width=16, num_layers=2)
+    params = jax.tree.map(lambda leaf: 3 * leaf, jax.jit(model.init)(KEY)[0])
+    sources, prompts = np.array([[1, 2, 3, 0, 0], [8, 7, 6, 5, 4]]), np.array([[1], [1]])
+    found = np.asarray(generate(model.stepper, params, prompts, 5, context=sources))
+    beams = beam_search(
+        model.stepper, params, prompts, 5, beams=3, length_penalty=0, context=sources
+    )
+    apply = jax.jit(partial(model.apply, train=False))
+
+    def whole(source, text):
+        target = np.zeros((1, 8), np.int32)
+        target[0, : len(text)] = text
+        logits = apply(params, {}, {"source": source[None], "target": target})[0][0]
+        return jax.nn.log_softmax(logits.at[:, 0].set(-jnp.inf))
+
+    for row, source in enumerate(sources):
+        text = [1]
+        for token in found[row]:
+            assert whole(source, text)[len(text) - 1].argmax() == token
+            text.append(token)
+        for tokens, score in zip(beams.tokens[row], beams.scores[row], strict=True):
+            log_p = whole(source, [1, *np.asarray(tokens)])
+            np.testing.assert_allclose(
+                sum(log_p[place, token] for place, token in enumerate(np.asarray(tokens))),
+                score, rtol=1e-4, atol=1e-4,
+            )  # fmt: skip
+    assert (found[0] != found[1]).any()
 
 
 def test_samples_follow_the_key_and_the_temperature():
@@ -131,6 +162,17 @@ def test_what_is_unlikely_is_left_out(options, kept):
         (
             lambda: beam_search(MODEL.stepper, PARAMS, PROMPTS, 3, length_penalty=-1.0),
             "length_penalty is -1.0",
+        ),
+        (
+            lambda: generate(
+                transformer_seq2seq(9, 5, 8, width=8, num_layers=1).stepper,
+                jax.eval_shape(
+                    lambda: transformer_seq2seq(9, 5, 8, width=8, num_layers=1).init(KEY)[0]
+                ),
+                PROMPTS,
+                3,
+            ),
+            "transformer_seq2seq writes about a source: pass context, tokens of 3 sources",
         ),
         (lambda: stream(MODEL.stepper, PARAMS, PROMPTS, 0), "count is 0"),
         (lambda: generate(MODEL.stepper, PARAMS, PROMPTS, 0), "count is 0"),

@@ -1,14 +1,24 @@
 """Attention beyond the table: Flax's parameters, causality, and what is refused."""
 
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen
 
 from dl_jax.functional import (
+    attend_to,
+    best_way,
+    blocked_attention,
     causal_mask,
+    context_weights,
     dot_product_attention,
+    keys_and_values,
     multi_head_attention,
+    multi_head_weights,
+    padding_mask,
     sinusoidal_positions,
 )
 
@@ -40,6 +50,134 @@ def test_no_gradient_flows_from_the_past_to_the_future(time, source):
 
     gradients = np.abs(jax.jit(jax.jacrev(results))(x)).max((1, 3, 4))  # [T, S]
     np.testing.assert_array_equal(gradients > 0, np.tri(time, source, source - time) > 0)
+
+
+MASKS = {
+    "none": None,
+    "padding": padding_mask(np.array([7, 3]), 11),
+    "any": np.random.default_rng(5).random((1, 3, 5, 11)) < 0.5,
+    "of no key": padding_mask(np.array([0, 11]), 11),
+    "of queries": np.array([True, False, True, True, False])[None, None, :, None],
+}
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("mask", MASKS)
+def test_attention_in_blocks_is_attention(mask, causal):
+    """Values and gradients; the last block is not whole."""
+    arguments = normal(0, 2, 5, 3, 4), normal(1, 2, 11, 3, 4), normal(2, 2, 11, 3, 6)
+    weights = normal(3, 2, 5, 3, 6)
+    options = {"mask": MASKS[mask], "causal": causal}
+
+    def outcome(attention):
+        def loss(*arguments):
+            averages = attention(*arguments, **options)
+            return (averages * weights).sum(), averages
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(*arguments)
+
+    (_, expected), expected_gradients = outcome(partial(dot_product_attention, way="plain"))
+    for block in (1, 4, 100):
+        (_, averages), gradients = outcome(partial(blocked_attention, block=block))
+        np.testing.assert_allclose(averages, expected, rtol=1e-5, atol=1e-6)
+        for actual, wanted in zip(gradients, expected_gradients, strict=True):
+            np.testing.assert_allclose(actual, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_attention_in_blocks_computes_in_narrow_floats():
+    query, key, value = (jnp.asarray(normal(i, 1, 6, 2, 8), jnp.bfloat16) for i in range(3))
+    found, expected = (
+        dot_product_attention(query, key, value, causal=True, way=way)
+        for way in ("blocked", "plain")
+    )
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(found.astype(float), expected.astype(float), atol=0.02)
+
+
+def test_attention_in_blocks_never_holds_all_scores():
+    """No array of the program or of its derivative has as many elements as queries times keys."""
+    time, block = 64, 8
+    x = jnp.zeros((1, time, 1, 4))
+
+    def largest(way, mask):
+        def loss(x):
+            return dot_product_attention(x, x, x, mask=mask, causal=True, way=way).sum()
+
+        return max(sizes_in(jax.make_jaxpr(jax.grad(loss))(x).jaxpr))
+
+    blocked = partial(blocked_attention, block=block)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dl_jax.functional.attention.dot_product.blocked_attention", blocked)
+        assert largest("blocked", padding_mask(np.array([50]), time)) <= time * block
+    assert largest("plain", None) >= time * time
+
+
+def sizes_in(jaxpr):
+    for equation in jaxpr.eqns:
+        yield from (variable.aval.size for variable in equation.outvars)
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")
+        ):
+            inside = getattr(value, "jaxpr", value)
+            if hasattr(inside, "eqns"):
+                yield from sizes_in(inside)
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "shape", "way"),
+    [
+        ("cpu", "float32", (2, 256, 6, 64), "plain"),
+        ("cpu", "bfloat16", (2, 256, 6, 64), "plain"),
+        ("cpu", "float32", (2, 8192, 6, 64), "blocked"),
+        ("gpu", "bfloat16", (2, 8192, 6, 64), "cudnn"),
+        ("gpu", "float16", (2, 256, 6, 128), "cudnn"),
+        ("gpu", "bfloat16", (2, 256, 6, 12), "plain"),
+        ("gpu", "bfloat16", (2, 8192, 6, 256), "blocked"),
+        ("gpu", "float32", (2, 256, 6, 64), "plain"),
+        ("tpu", "bfloat16", (2, 256, 6, 64), "plain"),
+    ],
+)
+def test_the_way_follows_platform_type_and_size(monkeypatch, backend, dtype, shape, way):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    found = []
+    x = jax.ShapeDtypeStruct(shape, dtype)  # traced, it takes no memory
+    jax.eval_shape(lambda x: found.append(best_way(x, x, x)), x)
+    assert found == [way]
+
+
+def test_a_context_is_read_once_for_all_that_attend_to_it():
+    rng = np.random.default_rng(0)
+    shapes = {"query": (8, 3, 4), "key": (8, 3, 4), "value": (8, 3, 4), "out": (3, 4, 8)}
+    layer = {name: {"kernel": rng.normal(size=shape)} for name, shape in shapes.items()}
+    layer = jax.tree.map(lambda leaf: leaf.astype(np.float32), layer)
+    x, context, mask = normal(0, 2, 5, 8), normal(1, 2, 6, 8), padding_mask(np.array([6, 2]), 6)
+
+    @jax.jit
+    def outcomes(layer):
+        read = keys_and_values(context, **layer)
+        weights = context_weights(x, read, **layer, mask=mask)
+        averages = jnp.einsum("bhts,bshd->bthd", weights, read.value)
+        return [
+            attend_to(x, read, **layer, mask=mask),
+            jnp.einsum("bthd,hdf->btf", averages, layer["out"]["kernel"]),
+        ]
+
+    expected = multi_head_attention(x, context, **layer, mask=mask)
+    for outcome in outcomes(layer):
+        np.testing.assert_allclose(outcome, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+def test_the_weights_that_are_shown_are_those_that_are_used(rotary):
+    """A head whose values are unit vectors gives its weights."""
+    time, rng = 6, np.random.default_rng(0)
+    layer = {name: {"kernel": rng.normal(size=(time, 1, 6))} for name in ("query", "key")}
+    unit = {"value": {"kernel": np.eye(time)[:, None]}, "out": {"kernel": np.eye(time)[None]}}
+    layer = jax.tree.map(lambda leaf: leaf.astype(np.float32), layer | unit)
+    x = np.eye(time, dtype=np.float32)[None]
+    options = {"causal": True, "rotary": rotary}
+    used = multi_head_attention(x, **layer, **options)
+    np.testing.assert_allclose(multi_head_weights(x, **layer, **options)[:, 0], used, atol=1e-5)
 
 
 def test_lengths_that_do_not_fit_are_refused():

@@ -15,7 +15,10 @@ from tests.models.recurrent_in_torch import (  # noqa: F401
     regressor,
 )
 from tests.models.transformer_in_torch import (  # noqa: F401
+    encoder,
     first_transformer_lm,
+    seq2seq,
+    text_encoder,
     transformer_lm,
 )
 

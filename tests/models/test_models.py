@@ -27,7 +27,9 @@ from dl_jax.models import (
     rnn_classifier,
     rnn_lm,
     rnn_regressor,
+    transformer_encoder,
     transformer_lm,
+    transformer_seq2seq,
     vgg16,
     whitened_cnn,
     wide_resnet,
@@ -39,6 +41,7 @@ IMAGES = np.random.default_rng(0).normal(size=(6, *IMAGE)).astype(np.float32)
 PICTURES = np.random.default_rng(2).normal(size=(2, 32, 32, 2)).astype(np.float32)
 SQUARES = np.random.default_rng(1).normal(size=(6, 17, 16, 2)).astype(np.float32)
 TOKENS = np.array([[1, 8, 2, 3, 4, 6, 5], [9, 7, 0, 0, 0, 0, 0], [10, 2, 2, 4, 0, 0, 0]], np.int32)
+SEGMENTS = np.array([[0, 0, 0, 1, 1, 2, 2], [1, 1, 0, 0, 0, 0, 0], [0, 1, 2, 3, 0, 0, 0]], np.int32)
 SERIES = np.random.default_rng(3).normal(size=(3, 6, 2)).astype(np.float32)
 
 
@@ -134,6 +137,19 @@ MODELS = {
     "transformer_lm with rotations and gates": Row(
         partial(transformer_lm, 11, 9, width=8, num_heads=2, num_layers=2, positions="rotary",
                 norm="rms", activation="gated"), TOKENS, floats(3, 7, 11)),
+    "transformer_encoder": Row(
+        partial(transformer_encoder, 11, 9, width=8, num_heads=2, num_layers=2),
+        TOKENS, floats(3, 7, 11), "encoder", exact=5e-4),
+    "transformer_encoder of texts": Row(
+        partial(transformer_encoder, 11, 9, 4, per="text", width=8, num_heads=2, num_layers=2),
+        TOKENS, floats(3, 4), "text_encoder"),
+    "transformer_encoder of segments": Row(
+        partial(transformer_encoder, 11, 9, 1, per="segment", segments=4, width=8, num_heads=2,
+                num_layers=1, norm_first=False),
+        {"tokens": TOKENS, "segments": SEGMENTS}, floats(3, 4, 1)),
+    "transformer_seq2seq": Row(
+        partial(transformer_seq2seq, 11, 9, 7, width=8, num_heads=2, num_layers=2),
+        {"source": TOKENS, "target": TOKENS[:, :5]}, floats(3, 5, 11), "seq2seq"),
 }
 # fmt: on
 

@@ -1,7 +1,7 @@
 """Attention without an array of all scores: the keys are visited block by block."""
 
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,8 @@ from dl_jax.functional.attention.masks import Mask
 from dl_jax.functional.precision import accumulation_dtype
 from dl_jax.types import Array
 
-Residuals: TypeAlias = tuple[jax.Array, ...]
+Residuals: TypeAlias = tuple[jax.Array | None, ...]
+Sums: TypeAlias = tuple[jax.Array, jax.Array, jax.Array]
 
 
 class Block(NamedTuple):
@@ -79,7 +80,7 @@ def _forward(
     wide = accumulation_dtype(query.dtype)
     batch, time, heads, _ = query.shape
 
-    def merge(sums: Residuals, part: Block) -> tuple[Residuals, None]:
+    def merge(sums: Sums, part: Block) -> tuple[Sums, None]:
         largest, total, average = sums
         scores, seen = _scores(query, part, causal, key.shape[1])
         new = jnp.maximum(largest, scores.max(-1))  # [B, H, T]
@@ -102,12 +103,12 @@ def _forward(
 def _backward(
     causal: bool, block: int, residuals: Residuals, gradient: jax.Array
 ) -> tuple[jax.Array | None, ...]:
-    query, key, value, mask, output, log_total = residuals
+    query, key, value, mask, output, log_total = cast(Any, residuals)  # the mask alone is optional
     wide, source, scale = log_total.dtype, key.shape[1], query.shape[-1] ** -0.5
     # Of the softmax's derivative: what each query's weights have in common, [B, H, T].
     common = jnp.einsum("bthv,bthv->bht", gradient, output, preferred_element_type=wide)
 
-    def visit(by_query: jax.Array, part: Block) -> tuple[jax.Array, Residuals]:
+    def visit(by_query: jax.Array, part: Block) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         scores, seen = _scores(query, part, causal, source)
         weights = jnp.where(seen, jnp.exp(scores - log_total[..., None]), 0)
         by_value = _product("bhts,bthv->bshv", weights, gradient)

@@ -166,8 +166,8 @@ def transformer_blocks(
         *,
         train: bool,
         key: Any = None,
-    ) -> tuple[jax.Array, Any]:
-        """What comes out, and what the last of the attentions found beside it."""
+    ) -> tuple[jax.Array, tuple[Any, Any]]:
+        """What comes out, and what both attentions found beside it."""
 
         def before(name: str) -> jax.Array:
             return normalize(x, **params[f"{name}_norm"]) if norm_first else x
@@ -177,7 +177,8 @@ def transformer_blocks(
                 change = dropout(change, dropout_rate, key=layer_key(key, name))
             return x + change if norm_first else normalize(x + change, **params[f"{name}_norm"])
 
-        change, found = attend.self(before("attention"), **params["attention"], rotary=rotary)
+        found = None
+        change, own = attend.self(before("attention"), **params["attention"], rotary=rotary)
         x = after("attention", change)
         if cross:
             change, found = attend.context(before("cross"), context, **params["cross"])
@@ -188,7 +189,7 @@ def transformer_blocks(
             hidden = activate(dense(y, **params["gate"])) * hidden
         else:
             hidden = activate(hidden)
-        return after("dense", dense(hidden, **params["dense2"])), found
+        return after("dense", dense(hidden, **params["dense2"])), (own, found)
 
     def through(
         params: Params,
@@ -198,10 +199,10 @@ def transformer_blocks(
         *,
         train: bool,
         key: PRNGKey | None,
-    ) -> tuple[jax.Array, Any]:
-        """`x` after all blocks, and what `attend` found in each, along a first axis."""
+    ) -> tuple[jax.Array, tuple[Any, Any]]:
+        """`x` after all blocks, and what both attentions found in each, along a first axis."""
 
-        def body(x: jax.Array, at: tuple[Params, Any, jax.Array]) -> tuple[jax.Array, Any]:
+        def body(x: jax.Array, at: tuple[Params, Any, jax.Array]) -> tuple[jax.Array, tuple[Any, Any]]:
             own, seen, number = at
             own_key = None if key is None else jax.random.fold_in(key, number)
             return block(own, x, attend, seen, train=train, key=own_key)
@@ -245,7 +246,8 @@ def transformer_blocks(
                 context_weights(y, seen, mask=context_mask, **layer),
             ),
         )
-        return through(params, x, attend, context, train=False, key=None)[1]
+        own, found = through(params, x, attend, context, train=False, key=None)[1]
+        return found if cross else own
 
     def read(params: Params, memory: jax.Array) -> Context:
         return jax.vmap(lambda layer: keys_and_values(memory, **layer))(params["cross"])
@@ -270,8 +272,8 @@ def transformer_blocks(
             def to_context(y: jax.Array, seen: Context, **layer: Any) -> tuple[jax.Array, None]:
                 return attend_to(y, seen, mask=context_mask, **layer), None
 
-            x, cache = block(own, x, Attend(own_attend, to_context), seen, train=False)
-            after.append(cache)
+            x, found = block(own, x, Attend(own_attend, to_context), seen, train=False)
+            after.append(found[0])
         return x, tuple(after)
 
     return Blocks(init, apply, weights, read, start, step)

@@ -121,6 +121,8 @@ def over_segments(x: jax.Array, numbers: jax.Array, counts: jax.Array, segments:
         segments: number of segments; one without a step has the mean 0.
     """
     # Each step's share of each segment: a product is faster than sums at places, and as exact.
-    member = (numbers[..., None] == jnp.arange(segments)) & counts[..., None]  # [B, T, S]
+    member = (numbers[..., None] == jnp.arange(segments)[None, None]) & counts[
+        ..., None
+    ]  # [B, T, S]
     shares = member / jnp.maximum(member.sum(1, keepdims=True), 1)
     return jnp.einsum("bts,btf->bsf", shares.astype(x.dtype), x)

@@ -25,6 +25,7 @@ def generate(
     lengths: Array | None = None,
     strategy: Strategy = greedy,
     stop: Sequence[int] = (),
+    never: Sequence[int] = (),
     key: PRNGKey | None = None,
     context: Tree = None,
 ) -> jax.Array:
@@ -41,6 +42,7 @@ def generate(
         strategy: chooses each token, such as `greedy` or `sample(0.8)`; another one is another
             program.
         stop: tokens that end a text; the program ends with the last of the texts.
+        never: tokens that are not chosen, such as an unknown one.
         key: consumed here; needed by every strategy but `greedy`.
         context: what the text depends on, as for `Stepper.start`.
 
@@ -50,9 +52,10 @@ def generate(
     """
     prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context)
     key = _key_for(strategy, key)
-    stops = tuple(int(token) for token in stop)
-    compiled = _compiled()["generate"]
-    return compiled(stepper, strategy, count, stops, params, prompts, lengths, key, context)
+    return _compiled()["generate"](
+        stepper, strategy, count, _plain(stop), _plain(never), params, prompts, lengths, key,
+        context,
+    )  # fmt: skip
 
 
 def stream(
@@ -63,6 +66,7 @@ def stream(
     *,
     lengths: Array | None = None,
     strategy: Strategy = greedy,
+    never: Sequence[int] = (),
     key: PRNGKey | None = None,
     context: Tree = None,
 ) -> Iterator[jax.Array]:
@@ -74,13 +78,13 @@ def stream(
         UsageError: as for `generate`, at once.
     """
     prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context)
-    key = _key_for(strategy, key)
+    key, out = _key_for(strategy, key), _plain(never)
 
     def tokens() -> Iterator[jax.Array]:
         compiled = _compiled()
         carry, logits = compiled["read"](stepper, count, params, prompts, lengths, context)
         for number in range(count):
-            chosen = compiled["choose"](strategy, logits, key, number)
+            chosen = compiled["choose"](strategy, out, logits, key, number)
             yield chosen
             if number + 1 < count:
                 carry, logits = compiled["step"](stepper, params, carry, chosen)
@@ -94,13 +98,17 @@ def _key_for(strategy: Strategy, key: PRNGKey | None) -> PRNGKey:
     return jax.random.key(0) if key is None else key
 
 
+def _plain(tokens: Sequence[int]) -> tuple[int, ...]:
+    return tuple(int(token) for token in tokens)
+
+
 @cache
 def _compiled() -> dict[str, Any]:
     """Not at import: compiling looks for the platform."""
     return {
-        "generate": jit(_generated, static_argnums=(0, 1, 2, 3)),
+        "generate": jit(_generated, static_argnums=(0, 1, 2, 3, 4)),
         "read": jit(_read, static_argnums=(0, 1)),
-        "choose": jit(_choose, static_argnums=0),
+        "choose": jit(_choose, static_argnums=(0, 1)),
         "step": jit(_step, static_argnums=0, donate_argnums=2),
     }
 
@@ -110,6 +118,7 @@ def _generated(
     strategy: Strategy,
     count: int,
     stops: tuple[int, ...],
+    never: tuple[int, ...],
     params: Params,
     prompts: Array,
     lengths: Array,
@@ -122,7 +131,7 @@ def _generated(
 
     def body(state: Tree) -> Tree:
         number, ended, text, carry, logits = state
-        tokens = jnp.where(ended, 0, _choose(strategy, logits, key, number))
+        tokens = jnp.where(ended, 0, _choose(strategy, never, logits, key, number))
         text = lax.dynamic_update_slice(text, tokens[:, None], (0, number))
         for token in stops:
             ended |= tokens == token
@@ -140,9 +149,16 @@ def _read(
     return read_prompts(stepper, params, prompts, lengths, context, count=count)
 
 
-def _choose(strategy: Strategy, logits: Array, key: PRNGKey, number: jax.Array | int) -> jax.Array:
+def _choose(
+    strategy: Strategy,
+    never: tuple[int, ...],
+    logits: Array,
+    key: PRNGKey,
+    number: jax.Array | int,
+) -> jax.Array:
     """A token for each row, never padding."""
-    return strategy(jnp.asarray(logits).at[:, 0].set(-jnp.inf), jax.random.fold_in(key, number))
+    allowed = jnp.asarray(logits).at[:, (0, *never)].set(-jnp.inf)
+    return strategy(allowed, jax.random.fold_in(key, number))
 
 
 def _step(

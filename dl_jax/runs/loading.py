@@ -30,6 +30,8 @@ class Loaded(NamedTuple):
         model_state: the model's state that belongs to them.
         config: the configuration of the run, as `config.json` has it.
         files: paths of the files that belong to the model, by name.
+        name: of the function of `dl_jax.models` that made it.
+        arguments: that it was made of.
     """
 
     model: Model
@@ -37,6 +39,8 @@ class Loaded(NamedTuple):
     model_state: State
     config: dict[str, Any]
     files: dict[str, Path]
+    name: str
+    arguments: dict[str, Any]
 
 
 def load_run(directory: str | os.PathLike[str], *, replica: int | None = None) -> Loaded:
@@ -80,7 +84,9 @@ def load_run(directory: str | os.PathLike[str], *, replica: int | None = None) -
     for difference in unlike(layout(weights), record["shapes"]):
         raise UsageError(f"the checkpoint of {directory} is not of its model: {difference}")
     params, model_state = jax.tree.map(jnp.asarray, (weights["params"], weights["model_state"]))
-    return Loaded(model, params, model_state, _config(directory), files)
+    return Loaded(
+        model, params, model_state, _config(directory), files, record["model"], record["arguments"]
+    )
 
 
 def _has_validation_rows(directory: Path) -> bool:

@@ -210,10 +210,12 @@ def write_samples(
     begun = text.tokenizer.decode(prompt.tolist())
     step = int(np.ravel(state.step)[0])
     lines = [f"after {begun!r}"]
+    never = [] if text.tokenizer.unknown is None else [text.tokenizer.unknown]
     for name, strategy in strategies.items():
         tokens = generate(
-            model.stepper, params, prompt[None], count, strategy=strategy, key=jax.random.key(0)
-        )
+            model.stepper, params, prompt[None], count,
+            strategy=strategy, never=never, key=jax.random.key(0),
+        )  # fmt: skip
         lines += ["", f"{name}:", text.tokenizer.decode(np.asarray(tokens[0]).tolist())]
     path = run.directory / "samples" / f"{step:06}.txt"
     if run.writes:

@@ -92,7 +92,7 @@ def test_a_stream_is_what_is_generated(name, strategy):
     model = MODELS[name]
     params = jax.jit(model.init)(KEY)[0]
     arguments = (model.stepper, params, PROMPTS, 6)
-    options = {"lengths": LENGTHS, "strategy": strategy, "key": KEY}
+    options = {"lengths": LENGTHS, "strategy": strategy, "key": KEY, "never": (5,)}
     streamed = np.stack(list(stream(*arguments, **options)), axis=1)
     np.testing.assert_array_equal(streamed, generate(*arguments, **options))
 
@@ -116,6 +116,10 @@ def test_padding_is_never_written():
     even = jax.tree.map(jnp.zeros_like, PARAMS)
     found = generate(MODEL.stepper, even, PROMPTS, 100, strategy=sample(1.0), key=KEY)
     assert set(np.unique(found)) == set(range(1, 9))
+    some = partial(
+        generate, MODEL.stepper, even, PROMPTS, 100, strategy=DRAW, never=(2, 8), key=KEY
+    )
+    assert set(np.unique(some())) == {1, *range(3, 8)}
 
 
 def test_tokens_are_drawn_with_their_probabilities():

@@ -202,7 +202,9 @@ def transformer_blocks(
     ) -> tuple[jax.Array, tuple[Any, Any]]:
         """`x` after all blocks, and what both attentions found in each, along a first axis."""
 
-        def body(x: jax.Array, at: tuple[Params, Any, jax.Array]) -> tuple[jax.Array, tuple[Any, Any]]:
+        def body(
+            x: jax.Array, at: tuple[Params, Any, jax.Array]
+        ) -> tuple[jax.Array, tuple[Any, Any]]:
             own, seen, number = at
             own_key = None if key is None else jax.random.fold_in(key, number)
             return block(own, x, attend, seen, train=train, key=own_key)

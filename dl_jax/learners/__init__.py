@@ -11,6 +11,7 @@ from dl_jax.learners.averaged import averaged
 from dl_jax.learners.language_model import language_model
 from dl_jax.learners.learner import Learner, TrainState, Weights, check_start, initial_weights
 from dl_jax.learners.manual_backprop import manual_backprop
+from dl_jax.learners.masked_language_model import hide_tokens, masked_language_model
 from dl_jax.learners.metrics import Metrics
 from dl_jax.learners.objective import Objective, Outcome, example_keys, from_objective
 from dl_jax.learners.replicas import (
@@ -19,6 +20,7 @@ from dl_jax.learners.replicas import (
     over_seeds,
     product,
 )
+from dl_jax.learners.sequence_to_sequence import sequence_to_sequence
 from dl_jax.learners.sharded import REPLICATED, fully_sharded, global_mesh, local_mesh, sharded
 from dl_jax.learners.supervised import supervised
 
@@ -41,14 +43,17 @@ __all__ = [
     "from_objective",
     "fully_sharded",
     "global_mesh",
+    "hide_tokens",
     "initial_weights",
     "language_model",
     "local_mesh",
     "manual_backprop",
+    "masked_language_model",
     "mix_images",
     "over_hyperparameters",
     "over_seeds",
     "product",
+    "sequence_to_sequence",
     "sharded",
     "supervised",
 ]

@@ -190,6 +190,15 @@ SCRIPTS = {
         {"training_curves", "loss_by_position"},
         rendered=False,
     ),
+    "language.algorithms": Script(
+        (
+            *("--length", "2", "--width", "8", "--num-layers", "1", "--examples", "100"),
+            *("--tasks", "add", "sort", "--positions", "rotary", "--tested", "3"),
+            *("--seeds", "2", *TRAINED),
+        ),
+        {"lengths"},
+        ("add,_rotary", "sort,_rotary"),
+    ),
     "vision.transfer": Script(
         (
             "--pretrain-on",

@@ -91,6 +91,27 @@ def recurrent() -> Iterator[Workload]:
     return every()
 
 
+def transformer() -> Iterator[Workload]:
+    """Training steps of a small GPT, and how compilation grows with depth."""
+    from benchmarks.transformers import transformer as every
+
+    return every()
+
+
+def attention() -> Iterator[Workload]:
+    """Causal attention by itself, forward and back, at several lengths."""
+    from benchmarks.transformers import attention as every
+
+    return every()
+
+
+def generation() -> Iterator[Workload]:
+    """256 tokens after a prompt of one, by the small GPT."""
+    from benchmarks.transformers import generation as every
+
+    return every()
+
+
 def operations() -> list[Workload]:
     """Convolutions, max-pool and batch normalization, alone, with their derivatives."""
     from benchmarks.operations import operations as every
@@ -148,5 +169,8 @@ SUBJECTS: dict[str, Callable[[], Iterable[Workload]]] = {
     "resnet18": resnet18,
     "operations": operations,
     "recurrent": recurrent,
+    "transformer": transformer,
+    "attention": attention,
+    "generate": generation,
     "loops": loops,
 }

@@ -6,6 +6,7 @@ from dl_jax.learners.augment import (
     drop_words,
     flip_every_other_epoch,
     mix_images,
+    part_of_text,
 )
 from dl_jax.learners.averaged import averaged
 from dl_jax.learners.language_model import language_model
@@ -52,6 +53,7 @@ __all__ = [
     "mix_images",
     "over_hyperparameters",
     "over_seeds",
+    "part_of_text",
     "product",
     "sequence_to_sequence",
     "sharded",

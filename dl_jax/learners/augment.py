@@ -107,6 +107,33 @@ def drop_words(rate: Scalar, unknown: Count, *, name: str = "tokens") -> Callabl
     return augment
 
 
+def part_of_text(length: Count, *, name: str = "tokens") -> Callable[..., Batch]:
+    """`augment(batch, key=key)` that leaves a part of each text, which begins anywhere in it.
+
+    What has become padding is behind the part, so that a recurrent network ends with it.
+
+    Args:
+        length: tokens that are left of a longer text.
+        name: of the tokens in a batch, `[batch, time]`, with padding 0 behind each text.
+
+    Raises:
+        UsageError: the length is out of range.
+    """
+    check_integer("length", length, low=1)
+
+    def augment(batch: Batch, *, key: PRNGKey) -> Batch:
+        tokens = jnp.asarray(_array(batch, name))
+        spare = jnp.maximum((tokens != 0).sum(-1) - length, 0)
+        starts = jax.random.randint(key, spare.shape, 0, spare + 1)
+        places = starts[:, None] + jnp.arange(length)[None]  # [B, length]
+        part = jnp.take_along_axis(tokens, places, axis=1, mode="fill", fill_value=0)
+        behind = max(0, tokens.shape[1] - length)
+        part = jnp.pad(part, ((0, 0), (0, behind)))[:, : tokens.shape[1]]
+        return {**batch, name: part}
+
+    return augment
+
+
 def _array(batch: Batch, name: str) -> Array:
     if name not in batch:
         raise UsageError(

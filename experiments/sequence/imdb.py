@@ -1,13 +1,15 @@
 """IMDB reviews: the mean of embedded words and a dense layer, and an LSTM in the mean's place.
 
-The mean knows which words there are, the LSTM in which order as well.
+The mean knows which words there are, the LSTM in which order as well. It begins with the words as
+the mean has learned them, and sees a part of each review at a time, or it would soon know them by
+heart.
 Source: the course, where the LSTM gains one point of accuracy.
 Command: python -m experiments.sequence.imdb --seeds 3
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -18,7 +20,14 @@ from dl_jax.compilation import jit
 from dl_jax.data import TextData, TextDataset
 from dl_jax.errors import UsageError, check_integer, check_range
 from dl_jax.functional import cross_entropy
-from dl_jax.learners import drop_words, over_seeds, supervised
+from dl_jax.learners import (
+    augment_all,
+    averaged,
+    drop_words,
+    over_seeds,
+    part_of_text,
+    supervised,
+)
 from dl_jax.models import occlusion
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
@@ -43,19 +52,25 @@ class Config:
     """Features of a word, in both networks."""
     hidden_dim: int = 128
     """Units of the LSTM."""
-    pooling: Literal["last", "mean", "max"] = "max"
+    pooling: Literal["last", "mean", "max"] = "mean"
     """What the last layer sees of the LSTM's outputs: last, mean or max."""
     dropout_rate: float = 0.5
     """Probability of dropping a feature of a word, and one before the last layer, in training."""
-    word_dropout_rate: float = 0.0
+    word_dropout_rate: float = 0.3
     """Probability of replacing a word by the unknown one, in training."""
+    part: int = 200
+    """Words of a review that the LSTM sees in training, from anywhere in it; 0 is all of them."""
+    keep_words: bool = True
+    """Let the LSTM begin with the words as the mean, its first replica, has learned them."""
+    average: float = 0.998
+    """Decay of a running average of the LSTM's parameters, which is evaluated; 0 disables."""
     seeds: int = 1
     """Independent replicas of each network, in one compiled program."""
-    data: TextData = TextData("imdb_reviews", max_length=256)
+    data: TextData = TextData("imdb_reviews", max_length=800)
     bag_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
-    bag: FitConfig = FitConfig(epochs=10, batch_size=64)
+    bag: FitConfig = FitConfig(epochs=12, batch_size=64)
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3, schedule="cosine")
-    fit: FitConfig = FitConfig(epochs=5, batch_size=64)
+    fit: FitConfig = FitConfig(epochs=4, batch_size=64)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
@@ -63,6 +78,19 @@ class Config:
         check_integer("hidden_dim", self.hidden_dim, low=1)
         for name in ("dropout_rate", "word_dropout_rate"):
             check_range(name, getattr(self, name), low=0, high=1, exclusive_high=True)
+        check_integer("part", self.part, low=0)
+        check_range("average", self.average, low=0, high=1, exclusive_high=True)
+
+
+class Trial(NamedTuple):
+    """A network and how it is trained."""
+
+    network: str
+    arguments: dict[str, Any]
+    optimizer: OptimizerConfig
+    fit: FitConfig
+    part: int = 0
+    average: float = 0.0
 
 
 def main(config: Config) -> None:
@@ -75,31 +103,41 @@ def main(config: Config) -> None:
     }  # fmt: skip
     cells = {"hidden_dim": config.hidden_dim, "pooling": config.pooling}
     trials = {
-        BAG: ("mean_embedding_classifier", sizes, config.bag_optimizer, config.bag),
-        LSTM: ("lstm_classifier", {**sizes, **cells}, config.optimizer, config.fit),
-    }
+        BAG: Trial("mean_embedding_classifier", sizes, config.bag_optimizer, config.bag),
+        LSTM: Trial(
+            "lstm_classifier", {**sizes, **cells}, config.optimizer, config.fit, config.part,
+            config.average,
+        ),
+    }  # fmt: skip
     unknown = train.tokenizer.unknown
     if config.word_dropout_rate and unknown is None:
         raise UsageError(
             f"word_dropout_rate is {config.word_dropout_rate}, and {config.data.tokenizer} have no "
             "unknown token that could stand for a word: choose --tokenizer words, or 0"
         )
-    forget = None if unknown is None else drop_words(config.word_dropout_rate, unknown)
     run = open_run("imdb", config, config.run)
     fitted, measured = {}, {}
-    for name, (network, arguments, optimizer, fitting) in trials.items():
+    for name, trial in trials.items():
         part = run.part(name)
-        part.describe(network, arguments, files=train.files)
-        model = getattr(models, network)(**arguments)
+        part.describe(trial.network, trial.arguments, files=train.files)
+        model = getattr(models, trial.network)(**trial.arguments)
+        augments = [part_of_text(trial.part)] if trial.part else []
+        if config.word_dropout_rate:
+            augments.append(drop_words(config.word_dropout_rate, unknown))
         learner = supervised(
-            model, cross_entropy, make_optimizer(optimizer, fitting.updates(train)),
-            inputs="tokens", augment=forget,
+            model, cross_entropy, make_optimizer(trial.optimizer, trial.fit.updates(train)),
+            inputs="tokens", augment=augment_all(*augments),
         )  # fmt: skip
         learner = over_seeds(learner, config.seeds)
-        fitted[name] = fit(learner, data, fitting, part)
-        evaluate = make_evaluate(learner, fitting.evaluation_batch_size)
+        learner = averaged(learner, trial.average) if trial.average else learner
+        start = None
+        if name == LSTM and config.keep_words:
+            params, state = model.init(jax.random.key(config.fit.seed))
+            start = {**params, "embedding": words_of(fitted[BAG])}, state
+        fitted[name] = fit(learner, data, trial.fit, part, start=start)
+        evaluate = make_evaluate(learner, trial.fit.evaluation_batch_size)
         measured[name] = evaluate(fitted[name].best, data["test"]).means()
-    lstm = models.lstm_classifier(**trials[LSTM][1])
+    lstm = models.lstm_classifier(**trials[LSTM].arguments)
     evidence = decisive_words(lstm, fitted[LSTM], data["test"])
     write_page(run, evidence)
     gain = np.ravel(measured[LSTM]["accuracy"]) - np.ravel(measured[BAG]["accuracy"])
@@ -111,6 +149,11 @@ def main(config: Config) -> None:
     }
     extras = {"gain_of_the_lstm": gain.tolist()}
     report_each(run, fitted, measured, figures, extras=extras)
+
+
+def words_of(fitted: Fitted) -> Any:
+    """The embedding of the first replica."""
+    return jax.tree.map(lambda leaf: leaf[0], fitted.weights[0]["embedding"])
 
 
 def draw_lengths(data: dict[str, TextDataset]):

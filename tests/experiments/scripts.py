@@ -103,6 +103,8 @@ SCRIPTS = {
             "4",
             "--seeds",
             "2",
+            "--part",
+            "8",
             "--word-dropout-rate",
             "0.2",
             "--bag.steps",

@@ -15,6 +15,7 @@ from dl_jax.learners import (
     drop_words,
     flip_every_other_epoch,
     mix_images,
+    part_of_text,
 )
 
 KEY = jax.random.key(0)
@@ -71,6 +72,21 @@ def test_words_become_unknown_and_padding_stays():
     np.testing.assert_array_equal(drop_words(0.0, 9)({"tokens": tokens}, key=KEY)["tokens"], tokens)
     with pytest.raises(UsageError, match=r"rate is 1\.5"):
         drop_words(1.5, 9)
+
+
+def test_a_part_of_a_text_begins_anywhere_in_it():
+    """A shorter text is whole, and a longer part than the array is all of it."""
+    tokens = np.tile(np.array([[1, 2, 3, 4, 5], [6, 7, 0, 0, 0]]), (300, 1, 1)).reshape(600, 5)
+    changed = np.asarray(part_of_text(3)({"tokens": tokens}, key=KEY)["tokens"])
+    counts = np.bincount(changed[::2, 0], minlength=4)
+    np.testing.assert_allclose(counts[1:4] / 300, 1 / 3, atol=0.1)
+    expected = changed[::2, :1] + np.arange(3)
+    np.testing.assert_array_equal(changed[::2], np.pad(expected, ((0, 0), (0, 2))))
+    np.testing.assert_array_equal(changed[1::2], tokens[1::2])
+    whole = part_of_text(9)({"tokens": tokens}, key=KEY)["tokens"]
+    np.testing.assert_array_equal(whole, tokens)
+    with pytest.raises(UsageError, match="length is 0"):
+        part_of_text(0)
 
 
 def test_what_a_batch_has_not_is_named():

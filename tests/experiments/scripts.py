@@ -192,6 +192,15 @@ SCRIPTS = {
         {"training_curves", "loss_by_position"},
         rendered=False,
     ),
+    "language.masked_lm": Script(
+        (
+            *("--width", "8", "--num-heads", "2", "--num-layers", "1", "--max-length", "12"),
+            *("--task.max-length", "10", "--task-fit.steps", "4", "--task-fit.batch-size", "20"),
+            *("--seeds", "2", *TRAINED),
+        ),
+        {"words", "task"},
+        ("masked_language_model", "fine-tuning", "from_nothing"),
+    ),
     "language.algorithms": Script(
         (
             *("--length", "2", "--width", "8", "--num-layers", "1", "--examples", "100"),

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from dl_jax.errors import UsageError
 
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Described(Protocol):
     """What can be made again from what it says of itself."""
 

@@ -6,7 +6,7 @@ is complete, its third sounds once, and each voice keeps to its range and its pl
 Voices move by small steps, never two of them in parallel fifths or octaves, and the leading note
 goes up to the tonic. Then passing notes and suspensions are written in where the rules allow it.
 
-Source: Piston (1941), "Harmony", chapters 2, 3, 8 and 9, for the rules.
+Source: Piston (1941), "Harmony", for the rules of part-writing.
 """
 
 from collections.abc import Sequence
@@ -70,6 +70,8 @@ MINOR = Mode(
 )  # fmt: skip
 RHYTHMS = ((4, 4, 4, 4, 4, 4, 8), (8, 4, 4, 4, 4, 8), (4, 4, 8, 4, 4, 8), (4, 4, 4, 4, 8, 8))
 """Steps of each chord of a phrase: two bars."""
+DECEPTIVE = ("vi", "VI")
+"""Chords whose third may sound twice: where V leads there, two voices go to it."""
 LONG = 8
 """Steps of a long chord, such as that which ends a phrase: its root is in the bass."""
 PHRASES = 4
@@ -113,7 +115,8 @@ def _piece(random: np.random.Generator, mode: Mode) -> Piece:
     while len(voiced) < len(names):
         place = len(voiced)
         chord = tuple((tonic + pitch) % 12 for pitch in mode.chords[names[place]])
-        options = _voicings(chord, lengths[place] == LONG)
+        thirds = 2 if names[place] in DECEPTIVE else 1
+        options = _voicings(chord, thirds, lengths[place] == LONG)
         chosen = _next(random, voiced[-1] if voiced else None, options, (tonic + LEADING) % 12)
         if chosen is None:
             del voiced[-BACK:]
@@ -155,8 +158,11 @@ def _phrase(
 
 
 @cache
-def _voicings(chord: tuple[int, ...], firm: bool) -> Voicings:
-    """All ways to sing a chord, `[ways, 4]`; a firm one has its root in the bass, not its third."""
+def _voicings(chord: tuple[int, ...], thirds: int, firm: bool) -> Voicings:
+    """All ways to sing a chord, `[ways, 4]`, with so many thirds at most.
+
+    The bass has the root, or the third unless the chord is firm.
+    """
     root, third, _ = chord
     pitches = [
         [pitch for pitch in range(low, high + 1) if pitch % 12 in chord] for low, high in RANGES
@@ -167,7 +173,7 @@ def _voicings(chord: tuple[int, ...], firm: bool) -> Voicings:
     complete = np.all([(classes == each).any(1) for each in chord], axis=0)
     bass = (classes[:, 3] == root) | ((classes[:, 3] == third) & (not firm))
     placed = (gaps > 0).all(1) & (gaps[:, :2] <= WIDEST).all(1)
-    return ways[complete & bass & placed & ((classes == third).sum(1) == 1)]
+    return ways[complete & bass & placed & ((classes == third).sum(1) <= thirds)]
 
 
 def _next(

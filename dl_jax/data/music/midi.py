@@ -55,7 +55,7 @@ def read_midi(path: Path, voices: int = VOICES) -> Piece:
         return _highest(rolls, numbers, voices)
     if len(tracks) == voices:
         return _highest(rolls, range(voices), voices)
-    return _keyboard(rolls.any(0), voices)
+    return _keyboard(np.logical_or.reduce(rolls), voices)
 
 
 def write_midi(path: Path, piece: Piece, tempo: float = 90.0) -> None:

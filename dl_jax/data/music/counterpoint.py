@@ -2,7 +2,8 @@
 
 A piece is in one of ten keys and has four phrases of two bars. Harmony is a walk from chord to
 chord: which may follow which, and with which two a phrase ends, stands in the tables below. A chord
-is complete, its third sounds once, and each voice keeps to its range and its place above the next.
+is complete, its third sounds once (but for the sixth degree, where V may lead), and each voice
+keeps to its range and its place above the next.
 Voices move by small steps, never two of them in parallel fifths or octaves, and the leading note
 goes up to the tonic. Then passing notes and suspensions are written in where the rules allow it.
 

@@ -39,10 +39,10 @@ def piano_roll(
     low, high = (int(sung.min()), int(sung.max())) if sung.size else (60, 72)
     steps = max(BAR, *(len(piece) for piece in pieces.values()))
     voices = max(piece.shape[1] for piece in pieces.values())
-    height = 1.0 + len(pieces) * (0.55 + 0.05 * (high - low + 2 * MARGIN))
+    height = 1.0 + len(pieces) * (0.55 + 0.075 * (high - low + 2 * MARGIN))
     figure = new_figure(float(np.clip(1.4 + 0.06 * steps, 5.5, 12.0)), height, title)
     panels = figure.subplots(len(pieces), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    thick = np.linspace(0.9, 0.5, voices)
+    thick = np.linspace(1.0, 0.55, voices)
     for axes, (name, piece) in zip(panels, pieces.items(), strict=True):
         style_axes(axes, title=name, x="bar" if axes is panels[-1] else "", y="pitch", grid=False)
         axes.set(xlim=(0, steps), ylim=(low - MARGIN, high + MARGIN))

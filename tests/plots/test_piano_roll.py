@@ -10,7 +10,11 @@ PIECE = np.array([[72, 60, 55, 48]] * 6 + [[-1, 60, 57, 48]] * 12 + [[72, 60, 57
 def notes(axes):
     """Start, length and pitch of each note that is drawn."""
     return sorted(
-        (round(bar.get_x() - 0.125), round(bar.get_width() + 0.25), round(bar.get_y() + 0.4))
+        (
+            round(bar.get_x() - 0.125),
+            round(bar.get_width() + 0.25),
+            round(bar.get_y() + bar.get_height() / 2),
+        )
         for bar in axes.patches
     )
 

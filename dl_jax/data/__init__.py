@@ -1,7 +1,23 @@
 """Datasets by name, and the order in which training visits their examples."""
 
 from dl_jax.data.dataset import Dataset, Ordering, contiguous, grouped_by_length, shuffled
+from dl_jax.data.described import tokenizer_json
 from dl_jax.data.images import ImageData, ImageDataset, image_statistics, load, load_splits
+from dl_jax.data.music import (
+    Music,
+    MusicData,
+    MusicTokenizer,
+    Piece,
+    counterpoint,
+    fit_music_tokenizer,
+    load_music,
+    music_tokenizer_of,
+    read_chorales,
+    read_midi,
+    read_music_tokenizer,
+    read_tunes,
+    write_midi,
+)
 from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
 from dl_jax.data.process_slice import process_slice
 from dl_jax.data.series import SERIES, SeriesData, load_series
@@ -31,7 +47,6 @@ from dl_jax.data.text import (
     load_corpus,
     load_texts,
     read_tokenizer,
-    tokenizer_json,
     tokenizer_of,
 )
 from dl_jax.data.toy import TOYS, toy, toy_splits
@@ -51,8 +66,12 @@ __all__ = [
     "GroupedByLength",
     "ImageData",
     "ImageDataset",
+    "Music",
+    "MusicData",
+    "MusicTokenizer",
     "Order",
     "Ordering",
+    "Piece",
     "SeriesData",
     "Shuffled",
     "TableData",
@@ -63,23 +82,31 @@ __all__ = [
     "VocabularyTokenizer",
     "Windows",
     "contiguous",
+    "counterpoint",
     "digitize",
     "encode",
     "evaluation_batches",
     "fit_encoding",
+    "fit_music_tokenizer",
     "fit_tokenizer",
     "grouped_by_length",
     "image_statistics",
     "load",
     "load_corpus",
+    "load_music",
     "load_series",
     "load_splits",
     "load_table",
     "load_texts",
+    "music_tokenizer_of",
     "process_slice",
     "quantile_edges",
+    "read_chorales",
     "read_csv",
+    "read_midi",
+    "read_music_tokenizer",
     "read_tokenizer",
+    "read_tunes",
     "shuffled",
     "stream",
     "table_splits",
@@ -88,4 +115,5 @@ __all__ = [
     "toy",
     "toy_splits",
     "uniform_edges",
+    "write_midi",
 ]

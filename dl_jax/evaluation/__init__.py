@@ -4,6 +4,12 @@ from dl_jax.evaluation.calibration import Reliability, calibration_error, reliab
 from dl_jax.evaluation.confusion import PrecisionRecall, confusion_matrix, precision_recall
 from dl_jax.evaluation.linear_probe import LinearProbe, fit_linear_probe
 from dl_jax.evaluation.mistakes import most_confident_mistakes
+from dl_jax.evaluation.note_baselines import (
+    NoteBaselines,
+    NoteLoss,
+    fit_note_baselines,
+    note_loss,
+)
 from dl_jax.evaluation.probabilities import log_loss, to_probabilities
 from dl_jax.evaluation.representations import (
     linear_cka,
@@ -13,15 +19,19 @@ from dl_jax.evaluation.representations import (
 
 __all__ = [
     "LinearProbe",
+    "NoteBaselines",
+    "NoteLoss",
     "PrecisionRecall",
     "Reliability",
     "calibration_error",
     "confusion_matrix",
     "fit_linear_probe",
+    "fit_note_baselines",
     "linear_cka",
     "log_loss",
     "most_confident_mistakes",
     "nearest_class_mean_accuracy",
+    "note_loss",
     "participation_ratio",
     "precision_recall",
     "reliability",

@@ -13,6 +13,7 @@ from dl_jax.plots.filters import first_layer_filters
 from dl_jax.plots.grid import confident_mistakes, prediction_grid
 from dl_jax.plots.heat_map import heat_maps
 from dl_jax.plots.lines import Curve, named_lines, named_panels
+from dl_jax.plots.piano_roll import piano_roll
 from dl_jax.plots.reliability import reliability_diagram
 from dl_jax.plots.save import save
 from dl_jax.plots.surface import landscapes, paths_on_contours
@@ -38,6 +39,7 @@ __all__ = [
     "named_lines",
     "named_panels",
     "paths_on_contours",
+    "piano_roll",
     "prediction_grid",
     "reliability_diagram",
     "save",

@@ -1,12 +1,7 @@
 """Labeled texts: tokenizers, and datasets by name."""
 
 from dl_jax.data.text.corpus import Corpus, CorpusData, load_corpus
-from dl_jax.data.text.fit_tokenizer import (
-    fit_tokenizer,
-    read_tokenizer,
-    tokenizer_json,
-    tokenizer_of,
-)
+from dl_jax.data.text.fit_tokenizer import fit_tokenizer, read_tokenizer, tokenizer_of
 from dl_jax.data.text.load import load_texts
 from dl_jax.data.text.text_data import TextData
 from dl_jax.data.text.text_dataset import TextDataset
@@ -24,6 +19,5 @@ __all__ = [
     "load_corpus",
     "load_texts",
     "read_tokenizer",
-    "tokenizer_json",
     "tokenizer_of",
 ]

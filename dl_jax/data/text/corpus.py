@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,14 @@ import numpy as np
 from dl_jax.configuration import place_only
 from dl_jax.data.cache import Allocate, cached
 from dl_jax.data.dataset import Ordering, contiguous
+from dl_jax.data.described import tokenizer_json
+from dl_jax.data.music.abc_tunes import SUFFIX as ABC
+from dl_jax.data.music.abc_tunes import read_tunes
 from dl_jax.data.splits import SPLITS
-from dl_jax.data.text.fit_tokenizer import Kind, fit_tokenizer, tokenizer_json, tokenizer_of
+from dl_jax.data.text.fit_tokenizer import Kind, fit_tokenizer, tokenizer_of
 from dl_jax.data.text.source import decoded
 from dl_jax.data.text.tokenizer import Tokenizer
+from dl_jax.data.text_files import files_in, read_text
 from dl_jax.data.tfds_folder import Wanted
 from dl_jax.data.windows import Windows
 from dl_jax.errors import UsageError, check_integer
@@ -62,7 +66,8 @@ class CorpusData:
 
     dataset: str = "python"
     """`python` (the source of the standard library, as installed), the TFDS name of a text such as
-    `tiny_shakespeare`, or a text file or folder of them, written as ./PATH."""
+    `tiny_shakespeare`, or a text file or folder of them, written as ./PATH. Each file is a
+    document; of one in ABC notation (.abc), each tune."""
     tokenizer: Kind = "characters"
     """How texts are cut into tokens."""
     vocab_size: int = 512
@@ -112,8 +117,9 @@ def load_corpus(
     """The splits `train`, `validation` and `test` of a long text.
 
     Splits of these names that a TFDS dataset has are kept; those that it lacks, and of another text
-    both, are the last twentieths of the training text. The vocabulary is that of the training
-    split; what it lacks is one unknown token, of byte pairs nothing.
+    both, are the last twentieths of the training text; tunes in ABC notation are not cut. The
+    vocabulary is that of the training split; what it lacks is one unknown token, of byte pairs
+    nothing.
 
     Args:
         name: as `CorpusData.dataset`.
@@ -181,7 +187,7 @@ def _documents(name: str, data_dir: str | os.PathLike[str] | None) -> Documents:
         raise UsageError(f"there is no text file or folder {name!r}: check the path")
     as_path = len(path.parts) > 1 or name.startswith(".")
     if name and path.exists() and (as_path or not _is_known(name, data_dir)):
-        return _cut([_read(each) for each in _files(path)])
+        return _read(path)
     return _prepared(name, data_dir)
 
 
@@ -189,19 +195,6 @@ def _is_known(name: str, data_dir: str | os.PathLike[str] | None) -> bool:
     from dl_jax.data import tfds_records  # half a second that `python` need not wait for
 
     return tfds_records.is_known(name, data_dir)
-
-
-def _files(path: Path) -> list[Path]:
-    """A file, or those of a folder that are not hidden, in the order of their names."""
-    if path.is_file():
-        return [path]
-    inside = (each for each in path.rglob("*") if each.is_file())
-    files = sorted(
-        each for each in inside if not any(part[0] == "." for part in each.relative_to(path).parts)
-    )
-    if not files:
-        raise UsageError(f"the folder {str(path)!r} has no files, expected texts")
-    return files
 
 
 def _prepared(name: str, data_dir: str | os.PathLike[str] | None) -> Documents:
@@ -230,8 +223,30 @@ def _prepared(name: str, data_dir: str | os.PathLike[str] | None) -> Documents:
     return found | _cut(found["train"], missing) if missing else found
 
 
-def _cut(documents: Sequence[str], held_out: Sequence[str] = ("validation", "test")) -> Documents:
-    """Documents one after the other, of which the last twentieths are held out."""
+def _read(path: Path) -> Documents:
+    """The text of each file, and each tune of a file in ABC notation."""
+    documents: list[str] = []
+    tunes: set[int] = set()
+    for file in files_in(path):
+        if file.suffix.lower() != ABC:
+            documents.append(read_text(file))
+            continue
+        found = read_tunes(file)
+        tunes.update(range(len(documents), len(documents) + len(found)))
+        documents += found
+    return _cut(documents, whole=tunes)
+
+
+def _cut(
+    documents: Sequence[str],
+    held_out: Sequence[str] = ("validation", "test"),
+    whole: Container[int] = (),
+) -> Documents:
+    """Documents one after the other, of which the last twentieths are held out.
+
+    Of the document in which a split ends, the rest begins the next one; but those whose numbers are
+    `whole` belong to the split in which they begin.
+    """
     length = sum(map(len, documents))
     held = length // HELD_OUT
     if not held:
@@ -242,14 +257,17 @@ def _cut(documents: Sequence[str], held_out: Sequence[str] = ("validation", "tes
     stops = {name: length - held * (len(names) - place) for place, name in enumerate(names, 1)}
     found: Documents = {split: [] for split in stops}
     start = 0
-    for document in documents:
+    for number, document in enumerate(documents):
         place = 0
         for split, stop in stops.items():
-            part = document[place : max(place, stop - start)]
+            end = len(document) if number in whole and start < stop else stop - start
+            part = document[place : max(place, end)]
             if part:
                 found[split].append(part)
             place += len(part)
         start += len(document)
+    for split in (split for split in stops if not found[split]):
+        raise UsageError(f"no tune is left for the {split} split, expected more: take more tunes")
     return found
 
 
@@ -262,17 +280,3 @@ def _python_source() -> list[str]:
             found.append(text)
             length += len(text)
     return found
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the text {path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"the text {path} is not in UTF-8 ({error.reason} at byte {error.start}): convert it"
-        ) from error
-    if not text.strip():
-        raise UsageError(f"the text {path} is empty: remove it, or choose another")
-    return text

@@ -1,12 +1,12 @@
-"""Tokenizers of all kinds: fitted to texts, described, written and read."""
+"""Tokenizers of texts of all kinds: fitted, and made again from what they say of themselves."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from dl_jax.data.described import read_described
 from dl_jax.data.text.tokenizer import Tokenizer
 from dl_jax.data.text.vocabulary import BYTES, PIECES, VocabularyTokenizer
 from dl_jax.errors import UsageError, check_choice, check_integer
@@ -68,6 +68,11 @@ def tokenizer_of(described: Any) -> Tokenizer:
             isinstance(piece, str) for piece in vocabulary
         ):
             return VocabularyTokenizer(kind, tuple(vocabulary), exact)  # pyright: ignore
+        case {"kind": "music"}:
+            raise UsageError(
+                "this is a tokenizer of music, expected one of texts: read it with "
+                "read_music_tokenizer"
+            )
     raise UsageError(
         "this is no tokenizer, expected its kind and what it knows: copy the file again, or fit it "
         "again"
@@ -80,21 +85,4 @@ def read_tokenizer(path: Path) -> Tokenizer:
     Raises:
         UsageError: the file is missing, cut short, or holds something else.
     """
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"the tokenizer {path} cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UsageError(
-            f"the tokenizer {path} is no JSON, or cut short ({error}): copy it again, or fit it "
-            "again"
-        ) from error
-    try:
-        return tokenizer_of(described)
-    except UsageError as error:
-        raise UsageError(f"the tokenizer {path}: {error}") from error
-
-
-def tokenizer_json(tokenizer: Tokenizer) -> str:
-    """What a file holds that `read_tokenizer` reads."""
-    return json.dumps(tokenizer.described(), indent=0) + "\n"
+    return read_described(path, tokenizer_of)

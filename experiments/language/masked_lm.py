@@ -124,11 +124,9 @@ def main(config: Config) -> None:
         measured[name] = evaluate(fitted[name].best, task["test"]).means()
 
     probes = {"pretrained": (learned, {}), "untrained": (fresh[0], {})}
+    by_network = np.ravel(measured[PRETRAINED]["accuracy"]).tolist()
     extras: dict[str, Any] = {
-        "words": {
-            **baselines(data),
-            "learned": np.ravel(measured[PRETRAINED]["accuracy"]).tolist(),
-        },
+        "words": {**baselines(data), "learned": by_network},
         "linear_probe": {name: probed(network, each, task) for name, each in probes.items()},
     }
     on_task = {

@@ -192,6 +192,14 @@ SCRIPTS = {
         {"training_curves", "loss_by_position"},
         rendered=False,
     ),
+    "language.music": Script(
+        (
+            *("--width", "8", "--num-layers", "1", "--data.steps", "4", "--transpose", "0"),
+            *("--seeds", "2", *TRAINED),
+        ),
+        {"loss", "pieces"},
+        ("lstm", "transformer"),
+    ),
     "language.masked_lm": Script(
         (
             *("--width", "8", "--num-heads", "2", "--num-layers", "1", "--max-length", "12"),

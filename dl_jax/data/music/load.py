@@ -54,6 +54,7 @@ def load_music(
     transpose: int = 0,
     split_seed: int = 0,
     ordering: Ordering = contiguous,
+    stride: int | None = None,
 ) -> dict[str, Music]:
     """The splits `train`, `validation` and `test` of pieces of music.
 
@@ -67,6 +68,8 @@ def load_music(
             as MIDI has the pitches.
         split_seed: chooses the pieces that are held out.
         ordering: how training visits the windows.
+        stride: tokens from the beginning of one training window to that of the next; the window if
+            None. Windows that overlap need another order than `contiguous`.
 
     Raises:
         UsageError: the name is unknown, there are too few pieces, one of them cannot be read, or
@@ -84,6 +87,7 @@ def load_music(
             split,
             _encoded(tokenizer, pieces[split]),
             window=steps * tokenizer.voices,
+            stride=stride if split == "train" else None,
             tokenizer=tokenizer,
             ordering=ordering,
         )

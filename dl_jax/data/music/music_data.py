@@ -26,8 +26,12 @@ class MusicData:
         check_integer("transpose", self.transpose, low=0, high=11)
         check_integer("split_seed", self.split_seed, low=0, high=None)
 
-    def load(self, ordering: Ordering = contiguous) -> dict[str, Music]:
+    def load(self, ordering: Ordering = contiguous, stride: int | None = None) -> dict[str, Music]:
         """Its splits `train`, `validation` and `test`.
+
+        Args:
+            ordering: as for `load_music`.
+            stride: as for `load_music`.
 
         Raises:
             UsageError: the music is unknown or cannot be read.
@@ -38,4 +42,5 @@ class MusicData:
             transpose=self.transpose,
             split_seed=self.split_seed,
             ordering=ordering,
+            stride=stride,
         )

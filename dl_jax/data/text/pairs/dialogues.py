@@ -33,13 +33,13 @@ from dl_jax.data.text.pairs.phrases import (
 )
 from dl_jax.errors import check_integer
 
-COUNTS = {"train": 16_000, "validation": 1_000, "test": 1_000}
-"""Dialogues of each split."""
 MARKS = {"train": (2, 3, 4), "validation": (1,), "test": (0,)}
 """The split of a template, by the sum of its three places modulo 5; and of a name, by its place."""
 CONSONANTS, VOWELS, ENDINGS = "fjlmnrsvy", "aeiou", ("", *"klmnrst")
 BARE = 0.6
-"""How often what is said has no lead, or no tail."""
+"""How often what is said has no lead, and how often no tail."""
+GREETED = 0.4
+"""How often who is asked speaks first, with a greeting."""
 
 
 class Dialogue(NamedTuple):
@@ -77,41 +77,40 @@ def names(split: str) -> tuple[str, ...]:
 
 def _dialogue(random: np.random.Generator, split: str) -> Dialogue:
     asker, answerer = _two_names(random, names(split))
-    day, another, other_day = (DAYS[place] for place in random.permutation(len(DAYS))[:3])
-    task, other_task = (TASKS[place] for place in random.permutation(len(TASKS))[:2])
-    thing, other_thing = (THINGS[place] for place in random.permutation(len(THINGS))[:2])
-    said_of = {
-        "task": task, "plan": _choice(random, PLANS), "thing": thing, "other_day": other_day,
-        "other_task": other_task, "other_thing": other_thing,
-    }  # fmt: skip
-    lines: list[str] = []
-
-    def say(speaker: str, *acts: tuple[str, str, str]) -> None:
-        other = answerer if speaker == asker else asker
-        said = [_template(random, split, act) for act, _, _ in acts]
-        parts = [
-            template.format(**said_of, other=other, day=new, old=old)
-            for template, (_, new, old) in zip(said, acts, strict=True)
-        ]
-        lines.append(f"{speaker}: {' '.join(parts)}")
-
+    first, second, other_day = _different(random, DAYS, 3)
+    task, other_task = _different(random, TASKS, 2)
+    thing, other_thing = _different(random, THINGS, 2)
     kind = _choice(random, ("task", "plan", "borrow", "offer"))
     course = _choice(random, ("plain", "corrected", "consented", "insisted"))
     agreed = course == "consented" or bool(random.integers(2))
-    final = another if course in ("corrected", "consented") else day
-    if random.random() < 0.4:
-        say(answerer, ("greet", "", ""))  # who speaks first need not be who asks
-    if course == "corrected":
-        say(asker, (kind, day, ""), ("correct", another, day))
-    else:
-        say(asker, (kind, day, ""))
-    if course in ("consented", "insisted"):
-        say(answerer, ("counter", another, day))
-        say(asker, ("consent" if course == "consented" else "insist", final, ""))
-    if course != "consented":
-        say(answerer, ("accept" if agreed else "decline", "", ""))
-    gist = GISTS[kind, agreed].format(**said_of, asker=asker, answerer=answerer, day=final)
+    slots = {
+        "task": task, "plan": _choice(random, PLANS), "thing": thing, "first": first,
+        "second": second, "final": second if course in ("corrected", "consented") else first,
+        "other_day": other_day, "other_task": other_task, "other_thing": other_thing,
+    }  # fmt: skip
+    lines = []
+    for asks, acts in _turns(random, kind, course, agreed):
+        speaker, other = (asker, answerer) if asks else (answerer, asker)
+        said = " ".join(_template(random, split, act) for act in acts)
+        lines.append(f"{speaker}: {said.format(**slots, other=other)}")
+    gist = GISTS[kind, agreed].format(**slots, asker=asker, answerer=answerer)
     return Dialogue("\n".join(lines), gist)
+
+
+def _turns(
+    random: np.random.Generator, kind: str, course: str, agreed: bool
+) -> list[tuple[bool, list[str]]]:
+    """For each line, whether the asker speaks, and the acts of it."""
+    turns = [(True, [kind, "correct"] if course == "corrected" else [kind])]
+    if random.random() < GREETED:
+        turns.insert(0, (False, ["greet"]))
+    if course == "consented":
+        turns += [(False, ["counter"]), (True, ["consent"])]
+    elif course == "insisted":
+        turns += [(False, ["counter"]), (True, ["insist"])]
+    if course != "consented":
+        turns.append((False, ["accept" if agreed else "decline"]))
+    return turns
 
 
 def _two_names(random: np.random.Generator, known: Sequence[str]) -> tuple[str, str]:
@@ -131,6 +130,10 @@ def _template(random: np.random.Generator, split: str, act: str) -> str:
     ]
     said = " ".join(part for part in (LEADS[lead], _choice(random, cores), TAILS[tail]) if part)
     return re.sub(r"(^|[.?!] )([a-z])", lambda found: found[1] + found[2].upper(), said)
+
+
+def _different(random: np.random.Generator, options: Sequence[str], count: int) -> list[str]:
+    return [options[place] for place in random.permutation(len(options))[:count]]
 
 
 def _choice(random: np.random.Generator, options: Sequence[str]) -> str:

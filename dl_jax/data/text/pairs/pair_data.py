@@ -7,7 +7,7 @@ from functools import partial
 from dl_jax.data.text.fit_tokenizer import Kind, fit_tokenizer
 from dl_jax.data.text.pairs.extractive import ExtractiveDataset, extractive_dataset
 from dl_jax.data.text.pairs.pair_dataset import PairDataset, pair_dataset
-from dl_jax.data.text.pairs.pair_splits import Splits, pair_splits
+from dl_jax.data.text.pairs.pair_splits import COUNT, FEWER, Splits, pair_splits
 from dl_jax.data.text.tokenizer import Tokenizer
 from dl_jax.errors import check_integer
 
@@ -19,6 +19,8 @@ class PairData:
     dataset: str = "dialogues"
     """`dialogues` (they are generated), or a file of JSON lines with `article` or `dialogue` and
     `summary`, or a folder of train, dev and test files, written as ./PATH."""
+    count: int = COUNT
+    """Generated training dialogues; validation and test have a sixteenth of that each."""
     tokenizer: Kind = "words"
     """How texts are cut into tokens; words that are none are spelled in bytes."""
     vocab_size: int = 2000
@@ -36,6 +38,7 @@ class PairData:
     """Chooses the texts that are held out, where splits are not stored."""
 
     def __post_init__(self) -> None:
+        check_integer("count", self.count, low=FEWER)
         check_integer("vocab_size", self.vocab_size, low=259)
         for name in ("min_count", "max_source", "max_target", "max_sentences"):
             check_integer(name, getattr(self, name), low=1)
@@ -69,7 +72,7 @@ class PairData:
 
     def _read(self) -> tuple[Splits, Tokenizer]:
         """The pairs of each split, and the tokenizer of the training split, for both sides."""
-        splits = pair_splits(self.dataset, self.split_seed)
+        splits = pair_splits(self.dataset, self.split_seed, self.count)
 
         def training_texts() -> Iterator[str]:
             for pair in splits["train"]:

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from dl_jax.data.splits import SPLITS
-from dl_jax.data.text.pairs.dialogues import COUNTS, dialogues
+from dl_jax.data.text.pairs.dialogues import dialogues
 from dl_jax.data.text.pairs.json_lines import Pair, read_json_lines
 from dl_jax.errors import UsageError, check_integer, nearest
 
 EMBEDDED = "dialogues"
 EXPECTED = f"{EMBEDDED!r}, or JSON lines or a folder of them as ./PATH"
+COUNT = 16_000
+"""Generated training dialogues."""
+FEWER = 16
+"""Validation and test have a sixteenth of that each."""
 HELD_OUT = 10
 """A tenth of the texts is held out for each split that is not stored."""
 PARTS = {
@@ -24,7 +28,7 @@ PARTS = {
 Splits = dict[str, list[Pair]]
 
 
-def pair_splits(name: str, seed: int = 0) -> Splits:
+def pair_splits(name: str, seed: int = 0, count: int = COUNT) -> Splits:
     """The splits `train`, `validation` and `test`: no text is in two of them.
 
     Of one file, a tenth of the different texts is held out for validation, and a tenth for the
@@ -38,15 +42,20 @@ def pair_splits(name: str, seed: int = 0) -> Splits:
     Args:
         name: `dialogues`, which are generated, or a file of JSON lines or a folder of them.
         seed: chooses which texts are held out.
+        count: of dialogues, number of the training split; the others have a sixteenth each.
 
     Raises:
         UsageError: there is no such name; a file is none of pairs; or a split would be empty.
     """
     check_integer("split_seed", seed, low=0, high=None)
+    check_integer("count", count, low=FEWER)
     if name == EMBEDDED:
         return {
-            split: [Pair(text, (gist,)) for text, gist in dialogues(split, count)]
-            for split, count in COUNTS.items()
+            split: [
+                Pair(text, (gist,))
+                for text, gist in dialogues(split, count if split == "train" else count // FEWER)
+            ]
+            for split in SPLITS
         }
     path = Path(name).expanduser()
     if not name or not path.exists():

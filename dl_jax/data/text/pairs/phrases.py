@@ -1,7 +1,8 @@
 """The words of the generated dialogues: what two people say, and what came of it.
 
 What is said is a lead, a core and a tail. Only the core matters. The tail may name a day, a task or
-a thing that nobody agreed on.
+a thing that nobody agreed on. In a core, `first` is the day that who asks names first, and `second`
+is another one.
 """
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -32,41 +33,42 @@ CORES = {
         "good to meet you here.",
     ),
     "task": (
-        "could you {task} on {day}?", "would you be so kind as to {task} on {day}?",
-        "can I ask you to {task} on {day}?", "will you {task} for me on {day}?",
-        "I need somebody to {task} on {day}, could it be you?",
+        "could you {task} on {first}?", "would you be so kind as to {task} on {first}?",
+        "can I ask you to {task} on {first}?", "will you {task} for me on {first}?",
+        "I need somebody to {task} on {first}, could it be you?",
     ),
     "plan": (
-        "shall we {plan} on {day}?", "would you like to {plan} with me on {day}?",
-        "do you want to {plan} with me on {day}?", "let us {plan} together on {day}.",
-        "can we {plan} together on {day}?",
+        "shall we {plan} on {first}?", "would you like to {plan} with me on {first}?",
+        "do you want to {plan} with me on {first}?", "let us {plan} together on {first}.",
+        "can we {plan} together on {first}?",
     ),
     "borrow": (
-        "could you lend me your {thing} on {day}?", "can I have your {thing} on {day}?",
-        "may I borrow your {thing} on {day}?", "would you lend me your {thing} on {day}?",
-        "I need your {thing} on {day}, is that possible?",
+        "could you lend me your {thing} on {first}?", "can I have your {thing} on {first}?",
+        "may I borrow your {thing} on {first}?", "would you lend me your {thing} on {first}?",
+        "I need your {thing} on {first}, is that possible?",
     ),
     "offer": (
-        "I could lend you my {thing} on {day}.", "you can have my {thing} on {day}.",
-        "do you want to borrow my {thing} on {day}?", "would you like to have my {thing} on {day}?",
-        "do you need my {thing} on {day}?",
+        "I could lend you my {thing} on {first}.", "you can have my {thing} on {first}.",
+        "do you want to borrow my {thing} on {first}?",
+        "would you like to have my {thing} on {first}?", "do you need my {thing} on {first}?",
     ),
     "correct": (
-        "sorry, not {old} but {day}.", "no, wait, I mean {day}.", "{old} is wrong, I mean {day}.",
-        "I was wrong, {day} is better.", "no, {day} is better than {old}.",
+        "sorry, not {first} but {second}.", "no, wait, I mean {second}.",
+        "{first} is wrong, I mean {second}.", "I was wrong, {second} is better.",
+        "no, {second} is better than {first}.",
     ),
     "counter": (
-        "{old} is bad for me, what about {day}?", "not {old}, but maybe {day}?",
-        "is {day} possible? {old} is not.", "could it be {day} and not {old}?",
-        "can we say {day}? {old} is hard for me.",
+        "{first} is bad for me, what about {second}?", "not {first}, but maybe {second}?",
+        "is {second} possible? {first} is not.", "could it be {second} and not {first}?",
+        "can we say {second}? {first} is hard for me.",
     ),
     "consent": (
-        "{day} is fine too.", "yes, {day} is possible.", "then we say {day}.", "yes, that is fine.",
-        "that is even better.",
+        "{second} is fine too.", "yes, {second} is possible.", "then we say {second}.",
+        "yes, that is fine.", "that is even better.",
     ),
     "insist": (
-        "no, it has to be {day}.", "sorry, only {day} is possible.", "no, it must be {day}.",
-        "I can only say {day}.", "it is {day} or not at all.",
+        "no, it has to be {first}.", "sorry, only {first} is possible.", "no, it must be {first}.",
+        "I can only say {first}.", "it is {first} or not at all.",
     ),
     "accept": (
         "yes, of course.", "that is fine with me.", "I say yes.", "all right, you have my word.",
@@ -80,13 +82,13 @@ CORES = {
 """By act, at least as many cores as there are `MARKS` of templates."""
 
 GISTS = {
-    ("task", True): "{answerer} will {task} for {asker} on {day}.",
-    ("task", False): "{answerer} will not {task} for {asker} on {day}.",
-    ("plan", True): "{asker} and {answerer} will {plan} on {day}.",
-    ("plan", False): "{answerer} will not {plan} with {asker} on {day}.",
-    ("borrow", True): "{answerer} will lend {asker} the {thing} on {day}.",
-    ("borrow", False): "{answerer} will not lend {asker} the {thing} on {day}.",
-    ("offer", True): "{asker} will lend {answerer} the {thing} on {day}.",
-    ("offer", False): "{answerer} will not borrow the {thing} of {asker} on {day}.",
+    ("task", True): "{answerer} will {task} for {asker} on {final}.",
+    ("task", False): "{answerer} will not {task} for {asker} on {final}.",
+    ("plan", True): "{asker} and {answerer} will {plan} on {final}.",
+    ("plan", False): "{answerer} will not {plan} with {asker} on {final}.",
+    ("borrow", True): "{answerer} will lend {asker} the {thing} on {final}.",
+    ("borrow", False): "{answerer} will not lend {asker} the {thing} on {final}.",
+    ("offer", True): "{asker} will lend {answerer} the {thing} on {final}.",
+    ("offer", False): "{answerer} will not borrow the {thing} of {asker} on {final}.",
 }
 """By what was asked and whether it was agreed, what to remember."""

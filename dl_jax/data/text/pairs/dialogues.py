@@ -133,7 +133,7 @@ def _template(random: np.random.Generator, split: str, act: str) -> str:
 
 
 def _different(random: np.random.Generator, options: Sequence[str], count: int) -> list[str]:
-    return [options[place] for place in random.permutation(len(options)).tolist()[:count]]
+    return [options[int(place)] for place in random.permutation(len(options))[:count]]
 
 
 def _choice(random: np.random.Generator, options: Sequence[str]) -> str:

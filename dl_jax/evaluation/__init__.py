@@ -16,6 +16,7 @@ from dl_jax.evaluation.representations import (
     nearest_class_mean_accuracy,
     participation_ratio,
 )
+from dl_jax.evaluation.rouge import rouge
 
 __all__ = [
     "LinearProbe",
@@ -35,5 +36,6 @@ __all__ = [
     "participation_ratio",
     "precision_recall",
     "reliability",
+    "rouge",
     "to_probabilities",
 ]

@@ -112,7 +112,7 @@ def main(config: Config) -> None:
         **extras["baselines"], **{name: np.mean(each["loss"]) for name, each in measured.items()}
     }  # fmt: skip
     shown = {"test piece": whole_pieces(data["test"])[0], **pieces}
-    length = config.data.steps
+    length = config.data.window
     figures = {
         "data": partial(draw_pitches, data),
         "loss": lambda: plots.grouped_bars(

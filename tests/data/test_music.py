@@ -190,7 +190,7 @@ def test_a_midi_file_cut_short_anywhere_is_said(tmp_path: Path):
 
 def test_generated_pieces_are_held_out_whole(written, monkeypatch):
     monkeypatch.setattr("dl_jax.data.music.load.counterpoint", lambda: written)
-    data = MusicData(steps=16).load()
+    data = MusicData(window=16).load()
     found = {split: pieces_of(music) for split, music in data.items()}
     assert [len(pieces) for pieces in found.values()] == [48, 6, 6]
     assert len({piece for pieces in found.values() for piece in pieces}) == 60

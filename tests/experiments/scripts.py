@@ -194,7 +194,7 @@ SCRIPTS = {
     ),
     "language.music": Script(
         (
-            *("--width", "8", "--num-layers", "1", "--data.steps", "4", "--transpose", "0"),
+            *("--width", "8", "--num-layers", "1", "--window", "4", "--transpose", "0"),
             *("--seeds", "2", *TRAINED),
         ),
         {"loss", "pieces"},

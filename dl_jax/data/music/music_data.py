@@ -14,7 +14,7 @@ class MusicData:
     dataset: str = "counterpoint"
     """`counterpoint` (generated), or as ./PATH a JSON file of chorales or a folder of MIDI files
     (the latter with the `music` extra)."""
-    steps: int = 64
+    window: int = 64
     """Sixteenth steps that a network reads at once; 16 are a bar of four quarters."""
     transpose: int = 0
     """Training pieces are also there up to so many semitones higher and lower; 0 to 11."""
@@ -22,7 +22,7 @@ class MusicData:
     """Chooses the pieces that are held out, unless the file says which."""
 
     def __post_init__(self) -> None:
-        check_integer("steps", self.steps, low=1)
+        check_integer("window", self.window, low=1)
         check_integer("transpose", self.transpose, low=0, high=11)
         check_integer("split_seed", self.split_seed, low=0, high=None)
 
@@ -38,7 +38,7 @@ class MusicData:
         """
         return load_music(
             self.dataset,
-            steps=self.steps,
+            steps=self.window,
             transpose=self.transpose,
             split_seed=self.split_seed,
             ordering=ordering,

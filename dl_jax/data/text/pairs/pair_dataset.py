@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dl_jax.data.dataset import Dataset
-from dl_jax.data.text.fit_tokenizer import tokenizer_json
+from dl_jax.data.described import tokenizer_json
 from dl_jax.data.text.pairs.json_lines import Pair
 from dl_jax.data.text.tokenizer import Tokenizer
 from dl_jax.errors import UsageError

@@ -107,7 +107,7 @@ def drop_words(rate: Scalar, unknown: Count, *, name: str = "tokens") -> Callabl
     return augment
 
 
-def part_of_text(length: Count, *, name: str = "tokens") -> Callable[..., Batch]:
+def part_of_text(length: int, *, name: str = "tokens") -> Callable[..., Batch]:
     """`augment(batch, key=key)` that leaves a part of each text, which begins anywhere in it.
 
     What has become padding is behind the part, so that a recurrent network ends with it.

@@ -50,15 +50,17 @@ class Config:
 
     embedding_dim: int = 128
     """Features of a word, in both networks."""
-    hidden_dim: int = 128
-    """Units of the LSTM."""
+    hidden_dim: int = 64
+    """Units of each direction of the LSTM."""
+    bidirectional: bool = True
+    """Read from the end as well."""
     pooling: Literal["last", "mean", "max"] = "mean"
     """What the last layer sees of the LSTM's outputs: last, mean or max."""
     dropout_rate: float = 0.5
     """Probability of dropping a feature of a word, and one before the last layer, in training."""
     word_dropout_rate: float = 0.3
     """Probability of replacing a word by the unknown one, in training."""
-    part: int = 200
+    part: int = 100
     """Words of a review that the LSTM sees in training, from anywhere in it; 0 is all of them."""
     keep_words: bool = True
     """Let the LSTM begin with the words as the mean, its first replica, has learned them."""
@@ -70,7 +72,7 @@ class Config:
     bag_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
     bag: FitConfig = FitConfig(epochs=12, batch_size=64)
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3, schedule="cosine")
-    fit: FitConfig = FitConfig(epochs=4, batch_size=64)
+    fit: FitConfig = FitConfig(epochs=6, batch_size=64)
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
@@ -101,7 +103,11 @@ def main(config: Config) -> None:
         "vocab_size": train.tokenizer.size, "num_classes": train.num_classes,
         "embedding_dim": config.embedding_dim, "dropout_rate": config.dropout_rate,
     }  # fmt: skip
-    cells = {"hidden_dim": config.hidden_dim, "pooling": config.pooling}
+    cells = {
+        "hidden_dim": config.hidden_dim,
+        "pooling": config.pooling,
+        "bidirectional": config.bidirectional,
+    }
     trials = {
         BAG: Trial("mean_embedding_classifier", sizes, config.bag_optimizer, config.bag),
         LSTM: Trial(

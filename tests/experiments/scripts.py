@@ -19,7 +19,7 @@ class Script(NamedTuple):
     described: folders of the run that `load_run` reads. on_images: whether those are classifiers
     of images. repeats: whether the second time gives the same numbers. rendered: whether its
     figures are, which those that another row has need not be. slow: a deep network, minutes long:
-    left out unless asked for.
+    left out unless asked for. needs: a library without which it cannot run.
     """
 
     options: tuple[str, ...]
@@ -29,6 +29,7 @@ class Script(NamedTuple):
     repeats: bool = True
     rendered: bool = True
     slow: bool = False
+    needs: str | None = None
 
 
 TRAINED = ("--steps", "6", "--evaluate-every", "3", "--batch-size", "20")
@@ -199,6 +200,23 @@ SCRIPTS = {
         ),
         {"loss", "pieces"},
         ("lstm", "transformer"),
+    ),
+    "language.summarize": Script(
+        (
+            *("--count", "640", "--min-count", "12", "--width", "8", "--num-heads", "2"),
+            *("--num-layers", "1", "--beams", "2", "--seeds", "2", *TRAINED),
+        ),
+        {"training_curves", "rouge", "attention"},
+        needs="rouge_score",
+    ),
+    "language.summarize, extractive": Script(
+        (
+            *("--method", "extractive", "--count", "640", "--min-count", "12", "--width", "8"),
+            *("--num-heads", "2", "--num-layers", "1", "--seeds", "2", *TRAINED),
+        ),
+        {"training_curves", "rouge"},
+        rendered=False,
+        needs="rouge_score",
     ),
     "language.masked_lm": Script(
         (

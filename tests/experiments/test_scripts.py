@@ -26,6 +26,8 @@ def test_a_script_runs_draws_resumes_and_can_be_read_back(
 ):
     """The second time, figures are made and not rendered."""
     described = SCRIPTS[script]
+    if described.needs:
+        pytest.importorskip(described.needs)
     if not described.rendered:
         request.getfixturevalue("without_rendering")
     run, records, options = tmp_path / "run", [], (*described.options, "--out", str(tmp_path))

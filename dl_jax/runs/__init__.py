@@ -6,5 +6,16 @@ from dl_jax.runs.loading import Loaded, load_run
 from dl_jax.runs.opening import open_run
 from dl_jax.runs.options import RunOptions
 from dl_jax.runs.run import Run
+from dl_jax.runs.writer import Writer, load_writer
 
-__all__ = ["Interrupted", "Loaded", "Run", "RunOptions", "launch", "load_run", "open_run"]
+__all__ = [
+    "Interrupted",
+    "Loaded",
+    "Run",
+    "RunOptions",
+    "Writer",
+    "launch",
+    "load_run",
+    "load_writer",
+    "open_run",
+]

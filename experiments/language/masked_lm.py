@@ -75,17 +75,17 @@ class Config:
             check_integer(name, getattr(self, name), low=1)
         check_range("dropout_rate", self.dropout_rate, low=0, high=1, exclusive_high=True)
         check_range("hidden", self.hidden, low=0, high=1, exclusive_low=True, exclusive_high=True)
-        if self.data.tokenizer != "words" or self.task.tokenizer != "words":
-            raise UsageError("tokenizer is not words, expected words: these are hidden and shared")
-        if self.task.max_length > self.data.max_length:
-            raise UsageError(
-                f"task.max_length is {self.task.max_length}, expected at most the "
-                f"{self.data.max_length} of the first texts: the network has no further positions"
-            )
 
 
 def main(config: Config) -> None:
     """Pretrain, compare, learn the task in each way, and draw."""
+    if config.data.tokenizer != "words" or config.task.tokenizer != "words":
+        raise UsageError("tokenizer is not words, expected words: these are hidden and shared")
+    if config.task.max_length > config.data.max_length:
+        raise UsageError(
+            f"task.max_length is {config.task.max_length}, expected at most the "
+            f"{config.data.max_length} of the first texts: the network has no further positions"
+        )
     data = config.data.load()
     tokenizer = data["train"].tokenizer
     task = {split: in_words_of(tokenizer, each) for split, each in config.task.load().items()}

@@ -76,17 +76,17 @@ class Config:
             check_integer(name, getattr(self, name), low=1)
         check_range("dropout_rate", self.dropout_rate, low=0, high=1, exclusive_high=True)
         check_range("temperature", self.temperature, low=0, exclusive_low=True)
-        if self.render is not None and (
-            not self.render.is_file() or shutil.which("fluidsynth") is None
-        ):
-            raise UsageError(
-                f"render is {str(self.render)!r}, expected a SoundFont file, and the program "
-                "fluidsynth: install both, or leave it out"
-            )
 
 
 def main(config: Config) -> None:
     """Train both, listen on the way, measure and draw."""
+    if config.render is not None and (
+        not config.render.is_file() or shutil.which("fluidsynth") is None
+    ):
+        raise UsageError(
+            f"render is {str(config.render)!r}, expected a SoundFont file, and the program "
+            "fluidsynth: install both, or leave it out"
+        )
     run = open_run("music", config, config.run)
     fitted, measured, pieces = {}, {}, {}
     data: dict[str, Music] = {}

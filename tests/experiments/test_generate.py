@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.experiments.scripts import TRAINED, start
+from tests.experiments.scripts import TRAINED, module_of, start
 
 PROMPT = "def "
 
@@ -74,3 +74,25 @@ def test_what_it_cannot_go_on_with_is_one_sentence(
     error = capsys.readouterr().err
     assert said in " ".join(error.split())
     assert error.count("\n") == 1
+
+
+TUNE = """X: 1
+T:A march
+M:4/4
+L:1/8
+K:G
+"G"G2 B2 d2 g2|"D"f2 a2 d4|"C"e2 g2 "D"d2 f2|"G"g8|]"""
+
+
+def test_tunes_are_written_and_those_that_are_music_counted(runs, monkeypatch, capsys):
+    """A network that has learned nothing writes none."""
+    music21 = pytest.importorskip("music21")
+    tunes = module_of("language.tunes")
+    assert tunes.whole_tune(f"{TUNE}\n\nT:what follows") == TUNE
+    assert tunes.whole_tune(f"{TUNE}\nX: 2\nT:another") == TUNE
+    assert tunes.can_be_read(music21.converter, TUNE)
+    assert not tunes.can_be_read(music21.converter, "X: 1\nT:A march\n")
+    assert not tunes.can_be_read(music21.converter, "X: 1 def main(self):")
+    capsys.readouterr()
+    start(monkeypatch, "language.tunes", "--run", str(runs / "transformer"), "--count", "3")
+    assert "0 of 3 tunes can be read" in capsys.readouterr().out

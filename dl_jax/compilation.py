@@ -12,11 +12,11 @@ from dl_jax.types import Tree
 
 # Which operations XLA gives to its library YNNPACK on CPU. By default convolutions are among them,
 # and several times slower in the gradient of the kernel than with Eigen, which gets them with
-# either of these. Products alone: fastest where they are large. Sums alone, which leaves products
-# to Eigen: faster where many small ones follow each other. Experimental in XLA, and unknown to some
-# versions.
+# either of these. Products alone: fastest where each stands for itself. Sums alone, which leaves
+# products to Eigen: faster in loops, those of cells and of transformer blocks. Experimental in XLA,
+# and unknown to some versions.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-CPU_OPTIONS_SMALL = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+CPU_OPTIONS_LOOP = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 
 
 def jit(function: Callable[..., Any], **options: Any) -> Any:
@@ -34,24 +34,24 @@ def jit(function: Callable[..., Any], **options: Any) -> Any:
         if compiled is None:
             # The trace is kept by JAX: the function is not traced again.
             jaxpr = jax.jit(function, **options).trace(*arguments, **named).jaxpr.jaxpr
-            small = _holds(jaxpr, lambda equation: equation.params.get("name") == SMALL_PRODUCTS)
-            chosen = CPU_OPTIONS_SMALL if small else CPU_OPTIONS
+            loops = _holds(jaxpr, lambda equation: equation.params.get("name") == LOOPED_PRODUCTS)
+            chosen = CPU_OPTIONS_LOOP if loops else CPU_OPTIONS
             compiled = jax.jit(function, compiler_options=chosen, **options)
         return compiled(*arguments, **named)
 
     return call
 
 
-SMALL_PRODUCTS = "small_products"
+LOOPED_PRODUCTS = "looped_products"
 
 
-def small_products(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, marked for `jit`: it is a loop of products that are many and small."""
+def looped_products(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, marked for `jit`: it is a loop of matrix products."""
 
-    def small_products(*arguments: Any) -> Any:
+    def looped_products(*arguments: Any) -> Any:
         return function(*arguments)
 
-    return jax.jit(small_products)
+    return jax.jit(looped_products)
 
 
 @cache

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dl_jax import compilation
-from dl_jax.compilation import holds_convolution, jit, small_products
+from dl_jax.compilation import holds_convolution, jit, looped_products
 from dl_jax.functional import conv2d
 
 
@@ -29,12 +29,12 @@ def test_options_are_those_of_jit():
     assert x.is_deleted()
 
 
-def test_loops_of_small_products_are_marked_through_derivatives_and_maps():
+def test_loops_of_products_are_marked_through_derivatives_and_maps():
     def loop(x):
         return jax.lax.fori_loop(0, 3, lambda _, x: jnp.tanh(x @ x), x)
 
     def marked(x):
-        return small_products(loop)(x).sum()
+        return looped_products(loop)(x).sum()
 
     x = jnp.eye(2)
     for function in (
@@ -43,7 +43,7 @@ def test_loops_of_small_products_are_marked_through_derivatives_and_maps():
         jax.jit(marked),
         lambda x: jax.vmap(marked)(x[None]),
     ):
-        assert "name=small_products" in str(jax.make_jaxpr(function)(x))
+        assert "name=looped_products" in str(jax.make_jaxpr(function)(x))
     np.testing.assert_allclose(jit(marked)(x), loop(x).sum(), rtol=1e-6)
 
 

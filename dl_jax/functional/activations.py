@@ -114,10 +114,7 @@ def log_softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[jax.Array, "
     Source: Bridle (1990), "Probabilistic interpretation of feedforward classification network
     outputs".
     """
-    x = at_least_float32(x)
-    if x.shape[axis] == 0:  # no classes: nothing to normalize, and no maximum
-        return x
-    shifted = x - lax.stop_gradient(x.max(axis, keepdims=True))
+    shifted = _shifted(x, axis)
     return shifted - jnp.log(jnp.exp(shifted).sum(axis, keepdims=True))
 
 
@@ -127,4 +124,13 @@ def softmax(x: Float[Array, "..."], *, axis: int = -1) -> Float[jax.Array, "..."
     Source: Bridle (1990), "Probabilistic interpretation of feedforward classification network
     outputs".
     """
-    return jnp.exp(log_softmax(x, axis=axis))
+    exponentials = jnp.exp(_shifted(x, axis))
+    return exponentials / exponentials.sum(axis, keepdims=True)
+
+
+def _shifted(x: Float[Array, "..."], axis: int) -> jax.Array:
+    """`x - max(x)`, whose exponential does not overflow."""
+    x = at_least_float32(x)
+    if x.shape[axis] == 0:  # no classes: nothing to normalize, and no maximum
+        return x
+    return x - lax.stop_gradient(x.max(axis, keepdims=True))

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
-from dl_jax.compilation import small_products
+from dl_jax.compilation import looped_products
 from dl_jax.functional.precision import accumulation_dtype, at_least_float32
 from dl_jax.functional.recurrent import GatedCell, Parts
 from dl_jax.types import Array, Params, Tree
@@ -135,7 +135,7 @@ def _forward(
     xhT = jnp.zeros((x.shape[2] + len(cell.hidden(carryT)), x.shape[1]), x.dtype)
     keptT = buffers((carryT, jax.eval_shape(layers, xhT))) if keep else ()
     state = carryT, xhT, buffers(cell.hidden(carry)), keptT
-    loop = small_products(lambda state: lax.fori_loop(0, steps, step, state))
+    loop = looped_products(lambda state: lax.fori_loop(0, steps, step, state))
     carryT, _, outputs, keptT = loop(state)
     results = jax.tree.map(jnp.transpose, carryT), jnp.moveaxis(outputs, 0, 1)
     return results, (params, x, marks, keptT)
@@ -208,7 +208,7 @@ def _backward(cell: GatedCell, course: Course, kept: Any, gradients: Any) -> tup
         for name, layer in params.items()
     }
     state = jax.tree.map(jnp.transpose, dcarry), dparams, jnp.zeros_like(x)
-    loop = small_products(lambda state: lax.fori_loop(0, blocks, block, state))
+    loop = looped_products(lambda state: lax.fori_loop(0, blocks, block, state))
     dcarryT, dparams, dinputs = loop(state)
     dparams = jax.tree.map(lambda d, p: d.T.astype(p.dtype), dparams, params)
     dcarry = jax.tree.map(jnp.transpose, dcarryT)

@@ -48,6 +48,8 @@ def dot_product_attention(
         return blocked_attention(query, key, value, mask=mask, causal=causal)
     if way == "cudnn":
         return _by_cudnn(query, key, value, mask, causal)
+    if query.shape[1] == 1:  # which is the last one, and sees every key
+        return _of_one_query(query, key, value, mask)
     if causal:
         earlier = causal_mask(query.shape[1], key.shape[1])
         mask = earlier if mask is None else earlier & mask
@@ -77,6 +79,25 @@ def best_way(
     bytes_each = accumulation_dtype(query.dtype).itemsize
     scores = batch * heads * time * key.shape[1] * bytes_each
     return "plain" if scores <= LARGEST_SCORES else "blocked"
+
+
+def _of_one_query(
+    query: jax.Array, key: jax.Array, value: jax.Array, mask: Mask | None
+) -> jax.Array:
+    """The same for a single query, as in generation: sums in the order of the cache's memory.
+
+    As products of matrices, every step would transpose all keys and values that are cached.
+    """
+    wide = accumulation_dtype(query.dtype)
+    scores = (query.astype(wide) * key).sum(-1) * query.shape[-1] ** -0.5  # [B, S, H]
+    if mask is None:
+        weights = softmax(scores, axis=1)
+    else:
+        seen = jnp.asarray(mask)[:, :, 0].swapaxes(1, 2)
+        scores = jnp.where(seen, scores, jnp.finfo(wide).min)
+        weights = jnp.where(seen, softmax(scores, axis=1), 0)
+    weights = weights.astype(value.dtype).astype(wide)
+    return (weights[..., None] * value).sum(1, keepdims=True).astype(value.dtype)
 
 
 def _by_cudnn(

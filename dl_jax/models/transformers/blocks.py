@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dl_jax.compilation import looped_products
 from dl_jax.errors import UsageError, check_choice
 from dl_jax.functional import (
     KeyValueCache,
@@ -210,7 +211,8 @@ def transformer_blocks(
             return block(own, x, attend, seen, train=train, key=own_key)
 
         body = jax.checkpoint(body) if remat else body
-        return lax.scan(body, x, (params, context, jnp.arange(num_layers)))
+        loop = looped_products(partial(lax.scan, body))
+        return loop(x, (params, context, jnp.arange(num_layers)))
 
     def apply(
         params: Params,

@@ -103,7 +103,7 @@ def _searched(
     length_penalty: jax.Array,
     context: Tree,
 ) -> tuple[jax.Array, jax.Array]:
-    batch = len(prompts)
+    batch, prepared = len(prompts), stepper.prepare(params)
 
     def score(total: jax.Array, length: jax.Array) -> jax.Array:
         return total / ((5 + length) / 6) ** length_penalty
@@ -131,7 +131,7 @@ def _searched(
             ended |= tokens == token
         row = (jnp.arange(batch)[:, None] * beams + beam).reshape(-1)
         carry = jax.tree.map(lambda leaf: leaf[row], state.carry)
-        carry, logits = stepper.step(params, carry, tokens.reshape(-1, 1))
+        carry, logits = stepper.step(prepared, carry, tokens.reshape(-1, 1))
         return _State(
             state.number + 1,
             text,

@@ -83,11 +83,12 @@ def stream(
     def tokens() -> Iterator[jax.Array]:
         compiled = _compiled()
         carry, logits = compiled["read"](stepper, count, params, prompts, lengths, context)
+        prepared = compiled["prepare"](stepper, params)
         for number in range(count):
             chosen = compiled["choose"](strategy, out, logits, key, number)
             yield chosen
             if number + 1 < count:
-                carry, logits = compiled["step"](stepper, params, carry, chosen)
+                carry, logits = compiled["step"](stepper, prepared, carry, chosen)
 
     return tokens()
 
@@ -108,6 +109,7 @@ def _compiled() -> dict[str, Any]:
     return {
         "generate": jit(_generated, static_argnums=(0, 1, 2, 3, 4)),
         "read": jit(_read, static_argnums=(0, 1)),
+        "prepare": jit(_prepare, static_argnums=0),
         "choose": jit(_choose, static_argnums=(0, 1)),
         "step": jit(_step, static_argnums=0, donate_argnums=2),
     }
@@ -135,9 +137,9 @@ def _generated(
         text = lax.dynamic_update_slice(text, tokens[:, None], (0, number))
         for token in stops:
             ended |= tokens == token
-        return number + 1, ended, text, *_step(stepper, params, carry, tokens)
+        return number + 1, ended, text, *_step(stepper, prepared, carry, tokens)
 
-    batch = len(prompts)
+    batch, prepared = len(prompts), stepper.prepare(params)
     begun = _read(stepper, count, params, prompts, lengths, context)
     start = (0, jnp.zeros(batch, bool), jnp.zeros((batch, count), jnp.int32), *begun)
     return lax.while_loop(unfinished, body, start)[2]
@@ -147,6 +149,10 @@ def _read(
     stepper: Stepper, count: int, params: Params, prompts: Array, lengths: Array, context: Tree
 ) -> tuple[Tree, jax.Array]:
     return read_prompts(stepper, params, prompts, lengths, context, count=count)
+
+
+def _prepare(stepper: Stepper, params: Params) -> Params:
+    return stepper.prepare(params)
 
 
 def _choose(

@@ -18,6 +18,10 @@ Carry: TypeAlias = Tree
 Logits: TypeAlias = Array
 
 
+def _unchanged(params: Params) -> Params:
+    return params
+
+
 class Stepper(NamedTuple):
     """How a model generates a sequence, token by token; the same for every architecture.
 
@@ -32,12 +36,15 @@ class Stepper(NamedTuple):
         left; the others are padding and leave no trace in the carry; None counts all. Logits are
         `[batch, vocabulary]`, those after each row's last token that counts. The carry keeps its
         shapes and types, so that `jax.lax.scan` can pass it on.
+    prepare: `prepare(params) -> params`, as `step` takes them too, and faster where it is called
+        many times: what does not depend on the tokens is done once.
 
     A prefill of several tokens and as many steps of one token give the same carry and logits.
     """
 
     start: Callable[..., Carry]
     step: Callable[..., tuple[Carry, Logits]]
+    prepare: Callable[[Params], Params] = _unchanged
 
 
 class Model(NamedTuple):

@@ -181,7 +181,10 @@ def _stepper_in(stepper: Stepper, dtype: DTypeLike) -> Stepper:
         carry, logits = stepper.step(_cast(params, dtype), carry, tokens, lengths)
         return _cast(carry, dtype), _cast(logits, jnp.float32)
 
-    return Stepper(start, step)
+    def prepare(params: Params) -> Params:
+        return stepper.prepare(_cast(params, dtype))
+
+    return Stepper(start, step, prepare)
 
 
 def _cast(tree: Tree, dtype: DTypeLike) -> Tree:

@@ -63,7 +63,9 @@ class Blocks(NamedTuple):
     start: `start(batch_size, max_length, dtype) -> caches`, one of each block.
     step: `step(params, x, positions, caches, *, context=None, context_mask=None) -> (x, caches)`:
         steps at `positions`, `[batch, time]`, which attend to those in the caches that are not
-        after them.
+        after them. It also takes the parameters as `apart(params)` gives them.
+    apart: `apart(params)`: the parameters of each block by themselves. Where a step is compiled
+        into a loop, this need not be done in each round.
     """
 
     init: Callable[[PRNGKey], Params]
@@ -72,6 +74,7 @@ class Blocks(NamedTuple):
     read: Callable[[Params, jax.Array], Context]
     start: Callable[..., Caches]
     step: Callable[..., tuple[jax.Array, Caches]]
+    apart: Callable[[Params], tuple[Params, ...]]
 
 
 def transformer_blocks(
@@ -259,8 +262,14 @@ def transformer_blocks(
     def start(batch_size: int, max_length: int, dtype: Any = jnp.float32) -> Caches:
         return tuple(empty_cache(batch_size, max_length, *heads, dtype) for _ in range(num_layers))
 
+    def apart(params: Params) -> tuple[Params, ...]:
+        return tuple(
+            jax.tree.map(lambda leaf, number=number: leaf[number], params)
+            for number in range(num_layers)
+        )
+
     def step(
-        params: Params,
+        params: Params | tuple[Params, ...],
         x: jax.Array,
         positions: jax.Array,
         caches: Caches,
@@ -269,8 +278,9 @@ def transformer_blocks(
         context_mask: Array | None = None,
     ) -> tuple[jax.Array, Caches]:
         after = []
-        for number, cache in enumerate(caches):
-            own, seen = jax.tree.map(lambda leaf, number=number: leaf[number], (params, context))
+        each = params if isinstance(params, tuple) else apart(params)
+        for number, (own, cache) in enumerate(zip(each, caches, strict=True)):
+            seen = jax.tree.map(lambda leaf, number=number: leaf[number], context)
             own_attend = partial(multi_head_attention, positions=positions, cache=cache)
 
             def to_context(y: jax.Array, seen: Context, **layer: Any) -> tuple[jax.Array, None]:
@@ -280,4 +290,4 @@ def transformer_blocks(
             after.append(found[0])
         return x, tuple(after)
 
-    return Blocks(init, apply, weights, read, start, step)
+    return Blocks(init, apply, weights, read, start, step, apart)

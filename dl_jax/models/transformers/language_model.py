@@ -105,4 +105,7 @@ def transformer_lm(
         after = {"length": carry["length"] + counted.astype(jnp.int32), "caches": caches}
         return after, logits_of(params, last)
 
-    return Model(init, apply, stepper=Stepper(start, step), attention=attention)
+    def prepare(params: Params) -> Params:
+        return {**params, "blocks": blocks.apart(params["blocks"])}
+
+    return Model(init, apply, stepper=Stepper(start, step, prepare), attention=attention)

@@ -150,4 +150,8 @@ def transformer_seq2seq(
         }  # fmt: skip
         return after, head.apply(own, head.normalize(own, last))
 
-    return Model(init, apply, stepper=Stepper(start, step), attention=attention)
+    def prepare(params: Params) -> Params:
+        own = params["decoder"]
+        return {**params, "decoder": {**own, "blocks": decoder.apart(own["blocks"])}}
+
+    return Model(init, apply, stepper=Stepper(start, step, prepare), attention=attention)

@@ -117,8 +117,7 @@ def main(config: Config) -> None:
             "unknown token that could stand for a word: choose --tokenizer words, or 0"
         )
     augments = [part_of_text(config.part)] if config.part else []
-    if config.word_dropout_rate and unknown is not None:
-        augments.append(drop_words(config.word_dropout_rate, unknown))
+    augments.append(drop_words(config.word_dropout_rate, unknown or 0))
     run = open_run("imdb", config, config.run)
     fitted, measured = {}, {}
     for name, trial in trials.items():

@@ -19,7 +19,7 @@ from dl_jax.compilation import jit
 from dl_jax.data import TextData, TextDataset
 from dl_jax.errors import UsageError, check_integer, check_range
 from dl_jax.functional import cross_entropy
-from dl_jax.learners import over_seeds, supervised
+from dl_jax.learners import averaged, drop_words, over_seeds, supervised
 from dl_jax.models import Model, recurrent_classifier
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
@@ -48,6 +48,10 @@ class Config:
     """What the last layer sees of the outputs."""
     dropout_rate: float = 0.5
     """Probability of dropping a feature of a word, and one before the last layer, in training."""
+    word_dropout_rate: float = 0.1
+    """Probability of replacing a word by the unknown one, in training."""
+    average: float = 0.998
+    """Decay of a running average of the parameters, which is evaluated; 0 disables."""
     seeds: int = 1
     """Independent replicas of each, in one compiled program."""
     data: TextData = TextData("glue/sst2", max_length=64, whole_sentences=True)
@@ -61,13 +65,21 @@ class Config:
         check_integer("windows", min(self.windows), low=0)
         check_integer("embedding_dim", self.embedding_dim, low=1)
         check_integer("hidden_dim", self.hidden_dim, low=1)
-        check_range("dropout_rate", self.dropout_rate, low=0, high=1, exclusive_high=True)
+        for name in ("dropout_rate", "word_dropout_rate", "average"):
+            check_range(name, getattr(self, name), low=0, high=1, exclusive_high=True)
 
 
 def main(config: Config) -> None:
     """Train each cell with each window, compare and draw."""
     data = config.data.load()
     train = data["train"]
+    unknown = train.tokenizer.unknown
+    if config.word_dropout_rate and unknown is None:
+        raise UsageError(
+            f"word_dropout_rate is {config.word_dropout_rate}, and {config.data.tokenizer} have no "
+            "unknown token that could stand for a word: choose --tokenizer words, or 0"
+        )
+    forget = drop_words(config.word_dropout_rate, unknown or 0)
     run = open_run("sst2", config, config.run)
     fitted, measured, norms = {}, {}, {}
     for cell in config.cells:
@@ -83,8 +95,9 @@ def main(config: Config) -> None:
             part, model = run.part(name), recurrent_classifier(**network)
             part.describe("recurrent_classifier", network, files=train.files)
             optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
-            learner = supervised(model, cross_entropy, optimizer, inputs="tokens")
+            learner = supervised(model, cross_entropy, optimizer, inputs="tokens", augment=forget)
             learner = over_seeds(learner, config.seeds)
+            learner = averaged(learner, config.average) if config.average else learner
             fitted[name] = fit(learner, data, config.fit, part)
             evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
             measured[name] = evaluate(fitted[name].best, data["test"]).means()

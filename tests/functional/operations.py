@@ -15,6 +15,8 @@ OPERATIONS: dict[str, Operation] = {
 NOT_IN_THE_TABLE = {
     "Activation", "Cell", "GatedCell", "Initializer", "KeyValueCache",  # types
     "broadcast_shapes", "empty_cache",  # no operands: test_broadcasting, test_key_value_cache
+    "attend_to", "attention_weights", "best_way", "context_weights", "keys_and_values",
+    "multi_head_weights",  # parts of attention, and what looks at it: test_attention
     "multinomial",  # draws: test_sampling
     "alternating_flip", "color_jitter", "cutmix", "cutout", "mixup",  # draws: test_augmentation
     "dirac", "he_normal", "he_uniform", "lecun_normal", "orthogonal", "xavier_normal",

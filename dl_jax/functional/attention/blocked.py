@@ -54,7 +54,7 @@ def blocked_attention(
     """
     query, key, value = jnp.asarray(query), jnp.asarray(key), jnp.asarray(value)
     mask = None if mask is None else jnp.asarray(mask)
-    return _attend(query, key, value, mask, causal, min(block, key.shape[1]))
+    return _attend(query, key, value, mask, causal, max(1, min(block, key.shape[1])))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -133,7 +133,7 @@ _attend.defvjp(_forward, _backward)
 
 def _blocks(key: jax.Array, value: jax.Array, mask: jax.Array | None, block: int) -> Block:
     """The keys cut into blocks, along a new first axis; the last one is filled up."""
-    count = -(-key.shape[1] // block)
+    count = max(1, -(-key.shape[1] // block))
 
     def cut(array: jax.Array, axis: int) -> jax.Array:
         spread = [(0, 0)] * array.ndim

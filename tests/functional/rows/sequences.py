@@ -1,5 +1,7 @@
 """Attention, positions and recurrent cells."""
 
+from functools import partial
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -275,6 +277,16 @@ ATTENTION = {
 ROWS = {
     "dot_product_attention": Operation(
         f.dot_product_attention, attention, attention_case, attention_in_torch, ATTENTION
+    ),
+    "blocked_attention": Operation(
+        f.blocked_attention, attention, attention_case, attention_in_torch, ATTENTION
+    ),
+    "blocked_attention of several blocks": Operation(
+        partial(f.blocked_attention, block=2),
+        attention,
+        attention_case,
+        attention_in_torch,
+        ATTENTION,
     ),
     "multi_head_attention": Operation(multi_head_attention, multi_head, multi_head_case(False)),
     "multi_head_attention of a context": Operation(

@@ -1,8 +1,8 @@
 """IMDB reviews: the mean of embedded words and a dense layer, and an LSTM in the mean's place.
 
 The mean knows which words there are, the LSTM in which order as well. It begins with the words as
-the mean has learned them. Both see a part of each review at a time, and not all words of it, or
-they would soon know them by heart.
+the mean has learned them, and sees a part of each review at a time, or it would soon know them by
+heart.
 Source: the course, where the LSTM gains one point of accuracy.
 Command: python -m experiments.sequence.imdb --seeds 3
 """
@@ -61,16 +61,16 @@ class Config:
     word_dropout_rate: float = 0.3
     """Probability of replacing a word by the unknown one, in training."""
     part: int = 100
-    """Words of a review that are seen in training, from anywhere in it; 0 is all of them."""
+    """Words of a review that the LSTM sees in training, from anywhere in it; 0 is all of them."""
     keep_words: bool = True
     """Let the LSTM begin with the words as the mean, its first replica, has learned them."""
     average: float = 0.998
-    """Decay of a running average of the parameters, which is evaluated; 0 disables."""
+    """Decay of a running average of the LSTM's parameters, which is evaluated; 0 disables."""
     seeds: int = 1
     """Independent replicas of each network, in one compiled program."""
     data: TextData = TextData("imdb_reviews", max_length=800)
-    bag_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
-    bag: FitConfig = FitConfig(epochs=8, batch_size=64)
+    bag_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3)
+    bag: FitConfig = FitConfig(epochs=12, batch_size=64)
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-3, schedule="cosine")
     fit: FitConfig = FitConfig(epochs=6, batch_size=64)
     run: RunOptions = RunOptions()
@@ -91,6 +91,8 @@ class Trial(NamedTuple):
     arguments: dict[str, Any]
     optimizer: OptimizerConfig
     fit: FitConfig
+    part: int = 0
+    average: float = 0.0
 
 
 def main(config: Config) -> None:
@@ -108,28 +110,31 @@ def main(config: Config) -> None:
     }
     trials = {
         BAG: Trial("mean_embedding_classifier", sizes, config.bag_optimizer, config.bag),
-        LSTM: Trial("lstm_classifier", {**sizes, **cells}, config.optimizer, config.fit),
-    }
+        LSTM: Trial(
+            "lstm_classifier", {**sizes, **cells}, config.optimizer, config.fit, config.part,
+            config.average,
+        ),
+    }  # fmt: skip
     unknown = train.tokenizer.unknown
     if config.word_dropout_rate and unknown is None:
         raise UsageError(
             f"word_dropout_rate is {config.word_dropout_rate}, and {config.data.tokenizer} have no "
             "unknown token that could stand for a word: choose --tokenizer words, or 0"
         )
-    augments = [part_of_text(config.part)] if config.part else []
-    augments.append(drop_words(config.word_dropout_rate, unknown or 0))
+    forget = drop_words(config.word_dropout_rate, unknown or 0)
     run = open_run("imdb", config, config.run)
     fitted, measured = {}, {}
     for name, trial in trials.items():
         part = run.part(name)
         part.describe(trial.network, trial.arguments, files=train.files)
         model = getattr(models, trial.network)(**trial.arguments)
+        augments = (part_of_text(trial.part), forget) if trial.part else (forget,)
         learner = supervised(
             model, cross_entropy, make_optimizer(trial.optimizer, trial.fit.updates(train)),
             inputs="tokens", augment=augment_all(*augments),
         )  # fmt: skip
         learner = over_seeds(learner, config.seeds)
-        learner = averaged(learner, config.average) if config.average else learner
+        learner = averaged(learner, trial.average) if trial.average else learner
         start = None
         if name == LSTM and config.keep_words:
             params, state = model.init(jax.random.key(config.fit.seed))

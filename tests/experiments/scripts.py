@@ -188,11 +188,6 @@ SCRIPTS = {
         ),
         {"training_curves", "loss_by_position", "attention"},
     ),
-    "language.char_lm, lstm": Script(
-        ("--model", "lstm", "--window", "8", "--width", "4", "--seeds", "2", *TRAINED),
-        {"training_curves", "loss_by_position"},
-        rendered=False,
-    ),
     "language.music": Script(
         (
             *("--width", "8", "--num-layers", "1", "--window", "4", "--transpose", "0"),

@@ -48,9 +48,9 @@ class Config:
     """What the last layer sees of the outputs."""
     dropout_rate: float = 0.5
     """Probability of dropping a feature of a word, and one before the last layer, in training."""
-    word_dropout_rate: float = 0.1
+    word_dropout_rate: float = 0.0
     """Probability of replacing a word by the unknown one, in training."""
-    average: float = 0.998
+    average: float = 0.0
     """Decay of a running average of the parameters, which is evaluated; 0 disables."""
     seeds: int = 1
     """Independent replicas of each, in one compiled program."""
@@ -79,7 +79,9 @@ def main(config: Config) -> None:
             f"word_dropout_rate is {config.word_dropout_rate}, and {config.data.tokenizer} have no "
             "unknown token that could stand for a word: choose --tokenizer words, or 0"
         )
-    forget = drop_words(config.word_dropout_rate, unknown or 0)
+    forget = (
+        drop_words(config.word_dropout_rate, unknown or 0) if config.word_dropout_rate else None
+    )
     run = open_run("sst2", config, config.run)
     fitted, measured, norms = {}, {}, {}
     for cell in config.cells:

@@ -139,7 +139,7 @@ MODELS = {
                 norm="rms", activation="gated"), TOKENS, floats(3, 7, 11)),
     "transformer_encoder": Row(
         partial(transformer_encoder, 11, 9, width=8, num_heads=2, num_layers=2),
-        TOKENS, floats(3, 7, 11), "encoder", exact=5e-4),
+        TOKENS, floats(3, 7, 11), "encoder", gradient=3e-3),
     "transformer_encoder of texts": Row(
         partial(transformer_encoder, 11, 9, 4, per="text", width=8, num_heads=2, num_layers=2),
         TOKENS, floats(3, 4), "text_encoder"),

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from dl_jax.concrete import check_concrete
+from dl_jax.concrete import check_concrete, is_concrete
 from dl_jax.errors import UsageError, check_integer, nearest
 from dl_jax.functional import alternating_flip
 from dl_jax.types import Array, Batch, Count, PRNGKey, Scalar
@@ -80,24 +80,34 @@ def mix_images(
     return augment
 
 
-def drop_words(rate: Scalar, unknown: Count, *, name: str = "tokens") -> Callable[..., Batch]:
+def drop_words(
+    rate: Scalar, unknown: Count | None, *, name: str = "tokens"
+) -> Callable[..., Batch]:
     """`augment(batch, key=key)` that replaces tokens, here and there, by the unknown one.
 
     Padding, token 0, is left.
 
     Args:
         rate: probability of replacing a token, in [0, 1).
-        unknown: the token that stands for what is unknown.
+        unknown: the token that stands for what is unknown; None is a tokenizer without one, which
+            can drop none.
         name: of the tokens in a batch, `[batch, time]`.
 
     Raises:
-        UsageError: the rate is out of range.
+        UsageError: the rate is out of range, or above 0 without an unknown token.
 
     Source: Iyyer et al. (2015), "Deep unordered composition rivals syntactic methods for text
     classification", section 3.1, which leaves the words out; Bowman et al. (2015),
     arXiv:1511.06349, section 3.1.
     """
     check_concrete("rate", rate, low=0, high=1, exclusive_high=True)
+    if unknown is None:
+        if not is_concrete(rate) or rate > 0:
+            raise UsageError(
+                "words cannot be dropped: the tokenizer has no unknown token that could stand for "
+                "them; choose the tokenizer words, or the rate 0"
+            )
+        return augment_all()
 
     def augment(batch: Batch, *, key: PRNGKey) -> Batch:
         tokens = jnp.asarray(_array(batch, name))

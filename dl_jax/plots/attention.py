@@ -36,8 +36,10 @@ def attention_maps(
     """
     sources = steps if sources is None else sources
     layers, heads, time, source = weights.shape
-    side = min(3.4, max(1.7, 0.085 * max(time, source)))
-    figure = new_figure(side * heads + 1.6, side * time / source * layers + 1.2, title, images=True)
+    words = max(map(len, sources)) > 2  # longer than an escaped character: turned
+    side = min(5.0, max(1.7, (0.11 if words else 0.085) * max(time, source)))
+    height = side * time / source * layers + (2.0 if words else 1.2)
+    figure = new_figure(side * heads + 1.6, height, title, images=True)
     panels = figure.subplots(layers, heads, squeeze=False)
     size = min(SMALL_SIZE, 60 * side / max(time, source))
     image = None
@@ -49,7 +51,10 @@ def attention_maps(
         if layer == 0:
             axes.set_title(f"head {head + 1}", fontsize=LABEL_SIZE, color=INK)
         if layer == layers - 1 and len(sources) <= MAX_NAMED:
-            axes.set_xticks(range(source), labels=[*sources], fontsize=size, family="monospace")
+            axes.set_xticks(
+                range(source), labels=[*sources], fontsize=size, family="monospace",
+                rotation=90 if words else 0,
+            )  # fmt: skip
         if head == 0:
             axes.set_ylabel(f"layer {layer + 1}", fontsize=LABEL_SIZE, color=INK)
             if len(steps) <= MAX_NAMED:

@@ -48,7 +48,7 @@ def grouped_bars(
         slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(ticks, labels=names, **slanted)
     axes.tick_params(axis="x", length=0)
-    # Above the panel, where it hides no bar.
-    axes.legend(frameon=False, fontsize=SMALL_SIZE, loc="lower right", bbox_to_anchor=(1, 1),
-                ncols=len(heights), borderaxespad=0.2, columnspacing=1.2)  # fmt: skip
+    if len(heights) > 1:  # above the panel, where it hides no bar
+        axes.legend(frameon=False, fontsize=SMALL_SIZE, loc="lower right", bbox_to_anchor=(1, 1),
+                    ncols=len(heights), borderaxespad=0.2, columnspacing=1.2)  # fmt: skip
     return figure

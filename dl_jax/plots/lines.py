@@ -65,19 +65,20 @@ def named_lines(
 
 
 def named_panels(
-    panels: Mapping[str, Mapping[str, Curve]], *, x: str, title: str | None = None
+    panels: Mapping[str, Mapping[str, Curve]], *, x: str, y: str = "", title: str | None = None
 ) -> Figure:
     """Panels side by side over the same horizontal axis, each as `named_lines` draws it.
 
     Args:
         panels: title of each panel to its curves.
         x: label of the horizontal axis.
+        y: label of the vertical axis, at the first panel.
         title: above all panels.
     """
     figure = new_figure(4.6 * len(panels), 3.9, title)
     every = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (name, curves) in zip(every, panels.items(), strict=True):
-        style_axes(axes, title=name, x=x)
+        style_axes(axes, title=name, x=x, y=y if axes is every[0] else "")
         _draw(axes, curves, log_scale=False)
         axes.legend(frameon=False, fontsize=SMALL_SIZE)
     return figure

@@ -174,6 +174,32 @@ class Run:
         except OSError as error:
             raise cannot_write(path, error, self.resume_command) from error
 
+    def sample(self, step: int, suffix: str = ".txt") -> Path:
+        """Where a sample of what was trained until `step` is written: `samples/000250.txt`.
+
+        Args:
+            step: of the state that the sample is of.
+            suffix: what tells samples of the same step apart, and their kind.
+
+        Raises:
+            RunError: the folder cannot be made.
+        """
+        path = self.directory / "samples" / f"{step:06}{suffix}"
+        if self.writes:
+            with self.writing(path.parent):
+                path.parent.mkdir(exist_ok=True)
+        return path
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write a text file of this run, if this process writes.
+
+        Raises:
+            RunError: the disk is full or the file cannot be written.
+        """
+        if self.writes:
+            with self.writing(path):
+                path.write_text(text, encoding="utf-8")
+
     def log(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Append one row to `metrics.jsonl`, and return it as it was written.
 

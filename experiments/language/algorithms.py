@@ -100,7 +100,7 @@ def main(config: Config) -> None:
     figures = {
         "data": partial(draw_lengths, config),
         "lengths": lambda: plots.named_panels(
-            curves, x=f"digits (trained on 1 to {config.length})"
+            curves, x=f"digits (trained on 1 to {config.length})", y="solved exactly"
         ),
     }
     extras = {

@@ -217,11 +217,7 @@ def write_samples(
             strategy=strategy, never=never, key=jax.random.key(0),
         )  # fmt: skip
         lines += ["", f"{name}:", text.tokenizer.decode(np.asarray(tokens[0]).tolist())]
-    path = run.directory / "samples" / f"{step:06}.txt"
-    if run.writes:
-        with run.writing(path):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run.write_text(run.sample(step), "\n".join(lines) + "\n")
     return {}
 
 

@@ -213,11 +213,7 @@ def write_filled(
                 put_word = texts.tokenizer.decode([int(found)])
                 words.append(f"[{word}: {put_word}]" if is_hidden else word)
         lines.append(" ".join(words))
-    path = run.directory / "samples" / f"{int(np.ravel(state.step)[0]):06}.txt"
-    if run.writes:
-        with run.writing(path):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    run.write_text(run.sample(int(np.ravel(state.step)[0])), "\n\n".join(lines) + "\n")
     return {}
 
 

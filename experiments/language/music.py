@@ -207,10 +207,9 @@ def write_samples(
         return {}
     step = int(np.ravel(state.step)[0])
     for number, piece in enumerate(pieces):
-        path = run.directory / "samples" / f"{step:06}-{number}.mid"
+        path = run.sample(step, f"-{number}.mid")
         if len(piece):
             with run.writing(path):
-                path.parent.mkdir(exist_ok=True)
                 write_midi(path, piece)
     return {}
 

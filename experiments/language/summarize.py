@@ -222,11 +222,7 @@ def write_samples(
     lines = []
     for text, known, said in zip(few.texts, few.references, summaries, strict=True):
         lines += [text, f"reference: {known[0]}", f"network:   {said}", ""]
-    path = run.directory / "samples" / f"{int(np.ravel(state.step)[0]):06}.txt"
-    if run.writes:
-        with run.writing(path):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text("\n".join(lines), encoding="utf-8")
+    run.write_text(run.sample(int(np.ravel(state.step)[0])), "\n".join(lines))
     return {}
 
 

@@ -18,7 +18,7 @@ from sklearn.decomposition import PCA
 from dl_jax import models, plots
 from dl_jax.compilation import jit
 from dl_jax.data import TextData, TextDataset
-from dl_jax.errors import UsageError, check_integer, check_range
+from dl_jax.errors import check_integer, check_range
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import (
     augment_all,
@@ -115,13 +115,7 @@ def main(config: Config) -> None:
             config.average,
         ),
     }  # fmt: skip
-    unknown = train.tokenizer.unknown
-    if config.word_dropout_rate and unknown is None:
-        raise UsageError(
-            f"word_dropout_rate is {config.word_dropout_rate}, and {config.data.tokenizer} have no "
-            "unknown token that could stand for a word: choose --tokenizer words, or 0"
-        )
-    forget = drop_words(config.word_dropout_rate, unknown or 0)
+    forget = drop_words(config.word_dropout_rate, train.tokenizer.unknown)
     run = open_run("imdb", config, config.run)
     fitted, measured = {}, {}
     for name, trial in trials.items():
@@ -187,10 +181,7 @@ def decisive_words(model: models.Model, fitted: Fitted, test: TextDataset) -> di
 
 def write_page(run: Run, evidence: dict[str, Any]) -> None:
     """The colored texts as a page."""
-    path = run.figures / "words.html"
-    if run.writes:
-        with run.writing(path):
-            path.write_text(plots.colored_words_page(evidence), encoding="utf-8")
+    run.write_text(run.figures / "words.html", plots.colored_words_page(evidence))
 
 
 def draw_embedding(fitted: Fitted, train: TextDataset):

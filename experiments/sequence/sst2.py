@@ -73,15 +73,7 @@ def main(config: Config) -> None:
     """Train each cell with each window, compare and draw."""
     data = config.data.load()
     train = data["train"]
-    unknown = train.tokenizer.unknown
-    if config.word_dropout_rate and unknown is None:
-        raise UsageError(
-            f"word_dropout_rate is {config.word_dropout_rate}, and {config.data.tokenizer} have no "
-            "unknown token that could stand for a word: choose --tokenizer words, or 0"
-        )
-    forget = (
-        drop_words(config.word_dropout_rate, unknown or 0) if config.word_dropout_rate else None
-    )
+    forget = drop_words(config.word_dropout_rate, train.tokenizer.unknown)
     run = open_run("sst2", config, config.run)
     fitted, measured, norms = {}, {}, {}
     for cell in config.cells:

@@ -181,6 +181,10 @@ def test_the_weights_that_are_shown_are_those_that_are_used(rotary):
 
 
 def test_lengths_that_do_not_fit_are_refused():
+    queries, keys = normal(0, 1, 4, 1, 2), normal(0, 1, 3, 1, 2)
+    for way in ("plain", "blocked"):
+        with pytest.raises(ValueError, match="source is 3, expected at least time"):
+            dot_product_attention(queries, keys, keys, causal=True, way=way)
     with pytest.raises(ValueError, match="source is 3, expected at least time \\(4\\)"):
         causal_mask(4, 3)
     with pytest.raises(ValueError, match="even number of features, got 5"):

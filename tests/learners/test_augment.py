@@ -72,6 +72,10 @@ def test_words_become_unknown_and_padding_stays():
     np.testing.assert_array_equal(drop_words(0.0, 9)({"tokens": tokens}, key=KEY)["tokens"], tokens)
     with pytest.raises(UsageError, match=r"rate is 1\.5"):
         drop_words(1.5, 9)
+    spelled = {"tokens": tokens}
+    assert drop_words(0.0, None)(spelled, key=KEY) is spelled
+    with pytest.raises(UsageError, match="no unknown token"):
+        drop_words(0.1, None)
 
 
 def test_a_part_of_a_text_begins_anywhere_in_it():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from dl_jax.functional.attention.masks import Mask
+from dl_jax.functional.attention.masks import Mask, check_causal
 from dl_jax.functional.precision import accumulation_dtype
 from dl_jax.types import Array
 
@@ -49,11 +49,16 @@ def blocked_attention(
         causal: a query attends to no key after it, as with `causal_mask`, which is never made.
         block: keys that are visited at once.
 
+    Raises:
+        ValueError: it is causal and there are fewer keys than queries.
+
     Source: Rabe and Staats (2021), arXiv:2112.05682; Dao et al. (2022), arXiv:2205.14135, for the
     way back.
     """
     query, key, value = jnp.asarray(query), jnp.asarray(key), jnp.asarray(value)
     mask = None if mask is None else jnp.asarray(mask)
+    if causal:
+        check_causal(query.shape[1], key.shape[1])
     return _attend(query, key, value, mask, causal, max(1, min(block, key.shape[1])))
 
 

@@ -40,6 +40,9 @@ def dot_product_attention(
         way: to compute it: `plain`, as it is written; `blocked`, without an array of all scores
             (`blocked_attention`); `cudnn`, a GPU's own, for narrow floats. `best_way` where None.
 
+    Raises:
+        ValueError: it is causal and there are fewer keys than queries.
+
     Source: Vaswani et al. (2017), arXiv:1706.03762, equation 1.
     """
     query, key, value = jnp.asarray(query), jnp.asarray(key), jnp.asarray(value)

@@ -28,12 +28,21 @@ def causal_mask(time: Count, source: Count | None = None) -> Bool[jax.Array, "1 
     Source: Vaswani et al. (2017), arXiv:1706.03762, section 3.2.3.
     """
     source = time if source is None else source
+    check_causal(time, source)
+    return jnp.tril(jnp.ones((time, source), bool), source - time)[None, None]
+
+
+def check_causal(time: Count, source: Count) -> None:
+    """Raise unless every query has a key at its own position.
+
+    Raises:
+        ValueError: there are fewer keys than queries.
+    """
     if source < time:
         raise ValueError(
             f"source is {source}, expected at least time ({time}): each query has a key at its own "
             "position"
         )
-    return jnp.tril(jnp.ones((time, source), bool), source - time)[None, None]
 
 
 def padding_mask(

@@ -41,7 +41,7 @@ def read_text(path: Path) -> str:
         UsageError: it cannot be read, is not UTF-8, or is empty.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"the text {path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

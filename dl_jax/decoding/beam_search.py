@@ -64,10 +64,10 @@ def beam_search(
 
     Source: Wu et al. (2016), arXiv:1609.08144, section 7, for the penalty.
     """
-    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context)
+    stops = tuple(int(token) for token in stop)
+    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context, stops)
     check_integer("beams", beams, low=1)
     check_range("length_penalty", length_penalty, low=0)
-    stops = tuple(int(token) for token in stop)
     searched = _compiled()(
         stepper, count, beams, stops, params, prompts, lengths, length_penalty, context
     )

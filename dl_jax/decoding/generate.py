@@ -48,9 +48,11 @@ def generate(
 
     Raises:
         UsageError: a prompt has no tokens, or one that the network does not know; prompts are no
-            integers `[batch, time]`; `count` is less than 1; or a key is missing.
+            integers `[batch, time]`; lengths are not from 1 to their time; a token of `stop` or
+            `never` is none; `count` is less than 1; or a key is missing.
     """
-    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context)
+    chosen = (*_plain(stop), *_plain(never))
+    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context, chosen)
     key = _key_for(strategy, key)
     return _compiled()["generate"](
         stepper, strategy, count, _plain(stop), _plain(never), params, prompts, lengths, key,
@@ -77,8 +79,8 @@ def stream(
     Raises:
         UsageError: as for `generate`, at once.
     """
-    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context)
     key, out = _key_for(strategy, key), _plain(never)
+    prompts, lengths = check_prompts(stepper, params, prompts, count, lengths, context, out)
 
     def tokens() -> Iterator[jax.Array]:
         compiled = _compiled()

@@ -1,5 +1,6 @@
 """Prompts: what is expected of them, and what a network has read when they end."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -17,12 +18,14 @@ def check_prompts(
     count: int,
     lengths: Array | None,
     context: Tree,
+    chosen: Sequence[int] = (),
 ) -> tuple[jax.Array, jax.Array]:
     """The prompts, integers `[batch, time]`, and how many tokens of each count, `[batch]`.
 
     Raises:
-        UsageError: a prompt has no tokens, or one that the network does not know; prompts are no
-            integers `[batch, time]`; or `count` is less than 1.
+        UsageError: a prompt has no tokens, or one that the network does not know, or one of
+            `chosen` is none; prompts are no integers `[batch, time]`; lengths are not from 1 to
+            their time; or `count` is less than 1.
     """
     prompts = jnp.asarray(prompts)
     if prompts.ndim != 2 or not jnp.issubdtype(prompts.dtype, jnp.integer) or not prompts.size:
@@ -32,8 +35,18 @@ def check_prompts(
         )
     check_integer("count", count, low=1)
     lengths = jnp.full(len(prompts), prompts.shape[1]) if lengths is None else jnp.asarray(lengths)
+    if lengths.shape != prompts.shape[:1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise UsageError(
+            f"lengths are {lengths.dtype}{list(lengths.shape)}, expected an integer for each of "
+            f"{len(prompts)} prompts"
+        )
     if int(lengths.min()) < 1:
         raise UsageError("a prompt has no tokens, expected at least one: begin with a space")
+    if int(lengths.max()) > prompts.shape[1]:
+        raise UsageError(
+            f"a prompt has length {lengths.max()}, expected at most the {prompts.shape[1]} tokens "
+            "that prompts have"
+        )
     size = jax.eval_shape(
         partial(read_prompts, stepper, count=count), params, prompts, lengths, context
     )[1].shape[-1]
@@ -42,6 +55,9 @@ def check_prompts(
             f"prompts have tokens from {prompts.min()} to {prompts.max()}, expected 0 to "
             f"{size - 1}: these are tokens of another vocabulary"
         )
+    for token in chosen:
+        if not 0 <= token < size:
+            raise UsageError(f"{token} is no token that can be chosen, expected 0 to {size - 1}")
     return prompts, lengths
 
 

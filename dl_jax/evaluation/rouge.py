@@ -1,5 +1,6 @@
 """ROUGE: how much of a summary is said by another."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ def rouge(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> di
     """The mean F1 of `rouge1`, `rouge2` and `rougeL`, in percent.
 
     ROUGE-1 counts the words that both have, ROUGE-2 the pairs of neighboring words, and ROUGE-L the
-    longest sequence of words that both have in this order. Words are in lower case and not stemmed.
+    longest sequence of words that both have in this order. Words are letters and digits of any
+    script, in lower case and not stemmed.
     Of several references the best counts, for each example and kind.
 
     Args:
@@ -32,12 +34,20 @@ def rouge(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> di
         )
     if not all(references):
         raise ValueError("an example has no references, expected at least one summary of each")
-    scorer = _library().RougeScorer(KINDS, use_stemmer=False)
+    scorer = _library().RougeScorer(KINDS, tokenizer=Words())
     totals = dict.fromkeys(KINDS, 0.0)
     for prediction, known in zip(predictions, references, strict=True):
         for kind, score in scorer.score_multi(known, prediction).items():
             totals[kind] += score.fmeasure
     return {kind: 100 * total / len(predictions) for kind, total in totals.items()}
+
+
+class Words:
+    """Cuts a text as the library asks for it; its own way knows the letters a to z alone."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """The words of a text, in lower case."""
+        return re.findall(r"[^\W_]+", text.lower())
 
 
 def _library() -> Any:

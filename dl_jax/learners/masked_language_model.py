@@ -1,5 +1,7 @@
 """Masked language modeling: tokens that were hidden, from all that is around them."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -23,9 +25,12 @@ def masked_language_model(
     mask_token: int,
     *,
     rate: float = 0.15,
+    spared: Sequence[int] = (),
     microbatches: int = 1,
 ) -> Learner:
     """The learner that minimizes the mean cross-entropy of the tokens that `hide_tokens` chooses.
+
+    The accuracy is that of the tokens that the mask hides: of the others, a network sees something.
 
     A batch has `tokens`, integers `[batch, time]`, 0 being padding. What is chosen of an example in
     training is drawn anew at each step, in evaluation once.
@@ -36,6 +41,7 @@ def masked_language_model(
         mask_token: the token that hides others: the last one of the network's vocabulary, behind
             those of the texts.
         rate: probability of choosing a token, in (0, 1).
+        spared: tokens that are never chosen, such as the unknown one.
         microbatches: gradient accumulation, as for `from_objective`.
 
     Raises:
@@ -54,18 +60,22 @@ def masked_language_model(
             raise UsageError(f"the batch has {', '.join(batch)}, expected tokens")
         tokens = jnp.asarray(batch["tokens"])
         hide_key, model_key = jax.random.split(key)
-        shown, chosen = hide_tokens(tokens, example_keys(hide_key, batch), mask_token, rate=rate)
+        keys = example_keys(hide_key, batch)
+        shown, chosen = hide_tokens(tokens, keys, mask_token, rate=rate, spared=spared)
         logits, model_state = model.apply(
             params, model_state, shown, train=train, key=model_key if train else None
         )
-        measured = {"loss": cross_entropy(logits, tokens), "accuracy": correct(logits, tokens)}
-        return Outcome(Metrics.of(measured, batch.get("mask"), chosen), model_state, carry)
+        losses, hits = cross_entropy(logits, tokens), correct(logits, tokens)
+        metrics = Metrics.of({"loss": losses}, batch.get("mask"), chosen).beside(
+            Metrics.of({"accuracy": hits}, batch.get("mask"), shown == mask_token)
+        )
+        return Outcome(metrics, model_state, carry)
 
     return from_objective(model.init, objective, optimizer, microbatches=microbatches)
 
 
 def hide_tokens(
-    tokens: Array, keys: Array, mask_token: int, *, rate: float = 0.15
+    tokens: Array, keys: Array, mask_token: int, *, rate: float = 0.15, spared: Sequence[int] = ()
 ) -> tuple[jax.Array, jax.Array]:
     """The tokens as a network is shown them, and which of them it is to say, bool.
 
@@ -77,11 +87,13 @@ def hide_tokens(
         keys: one for each example, `[batch]`.
         mask_token: that hides.
         rate: probability of choosing a token.
+        spared: tokens that are never chosen.
     """
+    may_be_chosen = ~jnp.isin(jnp.asarray(tokens), jnp.array([0, *spared]))
 
-    def of_one(key: Array, own: Array) -> tuple[jax.Array, jax.Array]:
+    def of_one(key: Array, own: Array, may: Array) -> tuple[jax.Array, jax.Array]:
         choose_key, kind_key, other_key = jax.random.split(key, 3)
-        chosen = (jax.random.uniform(choose_key, own.shape) < rate) & (own != 0)
+        chosen = (jax.random.uniform(choose_key, own.shape) < rate) & may
         kind = jax.random.uniform(kind_key, own.shape)
         others = jax.random.randint(other_key, own.shape, 1, mask_token, own.dtype)
         shown = jnp.where(
@@ -89,4 +101,4 @@ def hide_tokens(
         )
         return jnp.where(chosen, shown, own), chosen
 
-    return jax.vmap(of_one)(keys, jnp.asarray(tokens))
+    return jax.vmap(of_one)(keys, jnp.asarray(tokens), may_be_chosen)

@@ -62,6 +62,10 @@ class Metrics:
         """The metrics of the union of both sets of examples."""
         return jax.tree.map(lambda a, b: a + b, self, other)
 
+    def beside(self, other: "Metrics") -> "Metrics":
+        """The values of both, which have different names: of the same examples."""
+        return Metrics({**self.sums, **other.sums}, {**self.counts, **other.counts})
+
     def on_host(self) -> "Metrics":
         """The same metrics in numpy, sums in float64, so that further merging loses nothing."""
         sums = {name: np.asarray(value, np.float64) for name, value in self.sums.items()}

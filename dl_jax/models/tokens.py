@@ -1,5 +1,6 @@
 """What models of texts share: tokens, padded with 0 at their end, and their embedding."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import jax
@@ -15,6 +16,11 @@ def check_tokens(name: str, inputs: Array) -> jax.Array:
     Raises:
         UsageError: they are something else.
     """
+    if isinstance(inputs, Mapping):
+        raise UsageError(
+            f"{name} got {' and '.join(inputs)}, expected tokens alone: it carries no state from "
+            "batch to batch (carry_on=0)"
+        )
     inputs = jnp.asarray(inputs)
     if inputs.ndim != 2 or not jnp.issubdtype(inputs.dtype, jnp.integer):
         raise UsageError(

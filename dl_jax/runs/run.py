@@ -193,12 +193,14 @@ class Run:
     def write_text(self, path: Path, text: str) -> None:
         """Write a text file of this run, if this process writes.
 
+        What is no character, such as half of one that a network wrote, is written as its number.
+
         Raises:
             RunError: the disk is full or the file cannot be written.
         """
         if self.writes:
             with self.writing(path):
-                path.write_text(text, encoding="utf-8")
+                path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def log(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Append one row to `metrics.jsonl`, and return it as it was written.

@@ -46,7 +46,8 @@ class Writer(NamedTuple):
                 f"the prompt is {text!r}, expected at least one token: begin with text"
             )
         if unknown in tokens:
-            lacking = [each for each in text if unknown in self.tokenizer.encode(each)]
+            pieces = text.split() if self.tokenizer.encode(" ") in ([], [unknown]) else text
+            lacking = [each for each in pieces if unknown in self.tokenizer.encode(each)]
             raise UsageError(
                 f"the prompt has {', '.join(map(repr, dict.fromkeys(lacking)))}, which the "
                 "network's vocabulary lacks: leave it out"

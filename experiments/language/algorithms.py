@@ -1,12 +1,14 @@
 """Copy, reverse, sort and add: how far transformers of different positions go beyond their lengths.
 
 An encoder-decoder learns each task on sequences up to a length, and is then tested, writing by
-itself, on every length up to twice that. Numbers are written from their last digit, as one adds.
+itself, on every length up to twice that; training never shows a sequence of the test. Numbers are
+written from their last digit, as one adds.
 Source: the course; Vaswani et al. (2017), arXiv:1706.03762, and Su et al. (2021), arXiv:2104.09864,
 for the positions; Kazemnejad et al. (2023), arXiv:2305.19466, for the question.
 Command: python -m experiments.language.algorithms
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +32,8 @@ from dl_jax.training import FitConfig, Fitted, fit, make_evaluate
 PLUS, BEGIN, END = 11, 12, 13
 """Tokens behind the digits, which are 1 to 10; 0 is padding."""
 VOCABULARY = 14
+HELD_OUT = 5
+"""One in so many sequences is never seen in training."""
 TaskName = Literal["copy", "reverse", "sort", "add"]
 PositionName = Literal["learned", "sinusoidal", "rotary"]
 
@@ -118,8 +122,9 @@ def solved_at(
     """The share of sequences of a length that each replica, writing by itself, solves."""
     assert model.stepper is not None
     random = np.random.default_rng([config.fit.seed, 3, length])
-    lengths = np.full(config.tested, length)
-    source, target = TASKS[task](random, lengths, 2 * config.length)
+    arrays = drawn(task, random, lambda _, count: np.full(count, length), config.tested,
+                   2 * config.length, held_out=True)  # fmt: skip
+    source, target = arrays["source"], arrays["target"]
     prompts, found = np.full((config.tested, 1), BEGIN), []
     for replica in range(config.seeds):
         params = jax.tree.map(lambda leaf, replica=replica: leaf[replica], fitted.weights[0])
@@ -154,10 +159,40 @@ def sequences(task: TaskName, config: Config) -> dict[str, Dataset]:
     data = {}
     for number, (split, count) in enumerate(counts.items()):
         random = np.random.default_rng([config.fit.seed, number])
-        lengths = random.integers(1, config.length + 1, count)
-        source, target = TASKS[task](random, lengths, config.length)
-        data[split] = Dataset(task, split, {"source": source, "target": target})
+        arrays = drawn(task, random, lambda r, n: r.integers(1, config.length + 1, n), count,
+                       config.length, held_out=split != "train")  # fmt: skip
+        data[split] = Dataset(task, split, arrays)
     return data
+
+
+def drawn(
+    task: TaskName,
+    random: np.random.Generator,
+    lengths: Callable[[np.random.Generator, int], NDArray],
+    count: int,
+    longest: int,
+    *,
+    held_out: bool,
+) -> dict[str, NDArray]:
+    """`count` examples that are held out from training, or that are not.
+
+    Which are, depends on the source alone, one in `HELD_OUT`: short ones would else be learned by
+    heart.
+    """
+    sources, targets, found = [], [], 0
+    while found < count:
+        source, target = TASKS[task](random, lengths(random, count), longest)
+        kept = np.array([is_held_out(row) == held_out for row in source])
+        sources.append(source[kept])
+        targets.append(target[kept])
+        found += kept.sum()
+    joined = {"source": np.concatenate(sources), "target": np.concatenate(targets)}
+    return {name: array[:count] for name, array in joined.items()}
+
+
+def is_held_out(source: NDArray) -> bool:
+    """Whether a source, padded or not, is kept for validation and test."""
+    return zlib.crc32(np.trim_zeros(source, "b").astype(np.int32).tobytes()) % HELD_OUT == 0
 
 
 def source_length(longest: int) -> int:

@@ -2,7 +2,7 @@
 
 It is compared with the most frequent word, and with the word that most often follows the one
 before. Then a second task is learned from its features: by a linear probe, by fine-tuning, and by
-the same network from nothing.
+the same network from nothing. The first replica is what is probed and fine-tuned.
 Source: the course; Devlin et al. (2018), arXiv:1810.04805.
 Command: python -m experiments.language.masked_lm --dataset imdb_reviews \
     --task.dataset glue/sst2 --task.whole-sentences
@@ -30,7 +30,7 @@ from dl_jax.learners import (
     over_seeds,
     supervised,
 )
-from dl_jax.models import Model, transformer_encoder
+from dl_jax.models import transformer_encoder
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
@@ -101,9 +101,11 @@ def main(config: Config) -> None:
     part.describe("transformer_encoder", network, files=data["train"].files)
     optimizer = make_optimizer(config.optimizer, config.fit.updates(data["train"]))
     mask = tokenizer.size
-    learner = masked_language_model(model, optimizer, mask, rate=config.hidden)
+    hiding = {"rate": config.hidden, "spared": (tokenizer.unknown,)}
+    learner = masked_language_model(model, optimizer, mask, **hiding)
     learner = over_seeds(learner, config.seeds)
-    filled = partial(write_filled, part, model, data["validation"], mask, config.hidden)
+    apply = jit(partial(model.apply, train=False))
+    filled = partial(write_filled, part, apply, data["validation"], mask, hiding)
     fitted[PRETRAINED] = fit(learner, data, config.fit, part, evaluate=filled)
     evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
     measured[PRETRAINED] = evaluate(fitted[PRETRAINED].best, data["test"]).means()
@@ -161,19 +163,21 @@ def in_words_of(tokenizer: Tokenizer, dataset: TextDataset) -> TextDataset:
 
 
 def baselines(data: dict[str, TextDataset]) -> dict[str, float]:
-    """The share of test words that is found without a network, from counts of training words."""
+    """The share of test words that is found without a network, from counts of training words.
+
+    Unknown words are none: neither are they said, nor to be found.
+    """
     train, test = (np.asarray(data[split].arrays["tokens"]) for split in ("train", "test"))
     size = data["train"].tokenizer.size
-    most = np.bincount(train[train > 0], minlength=size).argmax()
-    before, after = train[:, :-1].ravel(), train[:, 1:].ravel()
-    pairs, counts = np.unique(
-        before[after > 0].astype(np.int64) * size + after[after > 0], return_counts=True
-    )
+    said = (train > 0) & (train != data["train"].tokenizer.unknown)
+    most = np.bincount(train[said], minlength=size).argmax()
+    before, after = train[:, :-1][said[:, 1:]], train[:, 1:][said[:, 1:]]
+    pairs, counts = np.unique(before.astype(np.int64) * size + after, return_counts=True)
     best = np.full(size, most)
     order = counts.argsort(kind="stable")  # the most frequent is written last
     best[pairs[order] // size] = pairs[order] % size
     guessed = np.concatenate([np.full((len(test), 1), most), best[test[:, :-1]]], axis=1)
-    counted = test > 0
+    counted = (test > 0) & (test != data["train"].tokenizer.unknown)
     return {
         "unigram": float((test == most)[counted].mean()),
         "bigram": float((guessed == test)[counted].mean()),
@@ -195,14 +199,14 @@ def probed(network: dict[str, Any], weights: Weights, task: dict[str, TextDatase
 
 
 def write_filled(
-    run: Run, model: Model, texts: TextDataset, mask: int, rate: float, state: TrainState
+    run: Run, apply: Any, texts: TextDataset, mask: int, hiding: dict[str, Any], state: TrainState
 ) -> dict[str, float]:
     """Write texts with what the first replica puts for hidden words; measures nothing."""
     params = jax.tree.map(lambda leaf: leaf[0], state.params)
     tokens = np.asarray(texts.arrays["tokens"][:SHOWN])
     keys = jax.random.split(jax.random.key(0), len(tokens))
-    shown, chosen = hide_tokens(tokens, keys, mask, rate=rate)
-    logits, _ = jit(partial(model.apply, train=False))(params, {}, shown)
+    shown, chosen = hide_tokens(tokens, keys, mask, **hiding)
+    logits, _ = apply(params, {}, shown)
     said = np.asarray(logits[..., 1:mask].argmax(-1)) + 1
     lines = []
     for text, hidden, put in zip(tokens, np.asarray(chosen), said, strict=True):

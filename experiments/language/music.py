@@ -92,8 +92,8 @@ def main(config: Config) -> None:
     data: dict[str, Music] = {}
     for name in config.models:
         attends = name == "transformer"
-        # A window begins with any step; the LSTM reads on from window to window.
-        data = config.data.load(shuffled, stride=4) if attends else config.data.load(contiguous)
+        # A window begins with any note; the LSTM reads on from window to window.
+        data = config.data.load(shuffled, stride=1) if attends else config.data.load(contiguous)
         train = data["train"]
         network, arguments = network_of(config, name, train)
         model, part = getattr(models, network)(**arguments), run.part(name)
@@ -106,7 +106,7 @@ def main(config: Config) -> None:
         measured[name] = {"loss": loss_per_step(model, fitted[name], data["test"])}
         pieces[name] = composed(model, fitted[name].weights[0], train, config)[0]
     train, test = (arrays_of(data[split]) for split in ("train", "test"))
-    counted = fit_note_baselines(*train, data["train"].tokenizer.ranges)
+    counted = fit_note_baselines(*as_written(*train, config), data["train"].tokenizer.ranges)
     extras = {"baselines": note_loss(counted, *test)._asdict()}
     heights = {
         **extras["baselines"], **{name: np.mean(each["loss"]) for name, each in measured.items()}
@@ -143,6 +143,14 @@ def arrays_of(music: Music) -> tuple[NDArray, NDArray]:
     return np.asarray(music.arrays["tokens"]), np.asarray(music.arrays["begins"])
 
 
+def as_written(tokens: NDArray, begins: NDArray, config: Config) -> tuple[NDArray, NDArray]:
+    """Of training pieces those that are not transposed, which are the first of them."""
+    copies = 2 * config.data.transpose + 1
+    starts = np.flatnonzero(begins)
+    ends = [*starts, len(tokens)][-(-len(starts) // copies)]
+    return tokens[:ends], begins[:ends]
+
+
 def whole_pieces(music: Music) -> list[NDArray]:
     """The pieces of a split, as pitches."""
     tokens, begins = arrays_of(music)
@@ -159,14 +167,14 @@ def loss_per_step(model: Model, fitted: Fitted, music: Music) -> NDArray:
     note is said after at least half a window, or the whole piece so far.
     """
     tokens, begins = arrays_of(music)
-    half = music.window // 2
+    seen = music.window // 2  # notes that a window has in common with the one before
     windows, counts = [], []
     for piece in np.split(tokens, np.flatnonzero(begins)[1:]):
-        for start in range(0, max(1, len(piece) - 1 - half), half):
+        for start in range(0, max(1, len(piece) - 1 - seen), music.window - seen):
             window = np.zeros(music.window + 1, np.int32)
             part = piece[start : start + music.window + 1]
             window[: len(part)] = part
-            new = np.arange(music.window) >= (half if start else 0)
+            new = np.arange(music.window) >= (seen if start else 0)
             windows.append(window)
             counts.append(new & (window[1:] != 0))
     windows, counts = np.stack(windows), np.stack(counts)
@@ -228,8 +236,10 @@ def draw_pitches(data: dict[str, Music]):
 
 
 def render(run: Run, font: Path) -> None:
-    """Make the samples audible."""
-    for path in sorted(run.directory.rglob("*.mid")):
+    """Make the last samples of each network audible."""
+    written = sorted(run.directory.rglob("*.mid"))
+    last = {path.parent: path.name.split("-")[0] for path in written}
+    for path in (path for path in written if path.name.startswith(last[path.parent])):
         command = ["fluidsynth", "-ni", "-F", str(path.with_suffix(".wav")), str(font), str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

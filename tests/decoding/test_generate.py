@@ -186,6 +186,22 @@ def test_what_is_unlikely_is_left_out(options, kept):
             "a prompt has no tokens",
         ),
         (
+            lambda: generate(MODEL.stepper, PARAMS, PROMPTS, 3, lengths=np.array([1, 5, 2])),
+            "a prompt has length 5, expected at most the 4 tokens that prompts have",
+        ),
+        (
+            lambda: generate(MODEL.stepper, PARAMS, PROMPTS, 3, lengths=np.array([2])),
+            "lengths are int64[1], expected an integer for each of 3 prompts",
+        ),
+        (
+            lambda: stream(MODEL.stepper, PARAMS, PROMPTS, 3, never=(-1,)),
+            "-1 is no token that can be chosen, expected 0 to 8",
+        ),
+        (
+            lambda: beam_search(MODEL.stepper, PARAMS, PROMPTS, 3, stop=(9,)),
+            "9 is no token that can be chosen, expected 0 to 8",
+        ),
+        (
             lambda: generate(MODEL.stepper, PARAMS, PROMPTS + 2, 3),
             "prompts have tokens from 2 to 9, expected 0 to 8",
         ),

@@ -16,6 +16,8 @@ from dl_jax.evaluation import rouge
         ("sat the cat", ["the cat sat"], (100, 50, 200 / 3)),
         ("a b", ["c d", "b a", "a x y b"], (100, 0, 200 / 3)),  # each kind by its best reference
         ("", ["a"], (0, 0, 0)),
+        ("Кошка спит", ["кошка спит"], (100, 100, 100)),  # other letters are letters
+        ("Bär fällt", ["bar, f. ll t"], (0, 0, 0)),
     ],
 )
 def test_rouge(prediction, references, expected):

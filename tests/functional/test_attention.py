@@ -21,6 +21,7 @@ from dl_jax.functional import (
     padding_mask,
     sinusoidal_positions,
 )
+from dl_jax.functional.attention.dot_product import _by_cudnn
 
 
 def normal(seed, *shape):
@@ -143,6 +144,41 @@ def test_the_way_follows_platform_type_and_size(monkeypatch, backend, dtype, sha
     x = jax.ShapeDtypeStruct(shape, dtype)  # traced, it takes no memory
     jax.eval_shape(lambda x: found.append(best_way(x, x, x)), x)
     assert found == [way]
+
+
+@pytest.mark.parametrize(
+    ("time", "source", "value_dim", "masked", "way"),
+    [
+        (8, 8, 64, True, "cudnn"),
+        (7, 8, 64, False, "cudnn"),
+        (7, 8, 64, True, "plain"),  # its gradient takes even lengths
+        (8, 7, 64, True, "plain"),
+        (8, 8, 128, False, "plain"),  # values as long as keys
+    ],
+)
+def test_a_gpu_is_asked_for_what_it_can(monkeypatch, time, source, value_dim, masked, way):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    query, key, value = (
+        jnp.zeros((1, length, 2, size), jnp.bfloat16)
+        for length, size in ((time, 64), (source, 64), (source, value_dim))
+    )
+    assert best_way(query, key, value, masked=masked) == way
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("time", [3, 6])
+def test_what_is_asked_of_a_gpu_means_the_same(causal, masked, time):
+    """By the same call of JAX in another implementation, which any machine has."""
+    random = np.random.default_rng(0)
+    query, key, value = (
+        jnp.asarray(random.normal(size=(2, length, 2, 8)), jnp.float32) for length in (time, 6, 6)
+    )
+    mask = jnp.asarray(random.random((2, 1, time, 6)) < 0.5).at[:, :, 1, :4].set(False)
+    mask = mask.at[:, :, 0].set(False) if masked else None  # a query that sees nothing
+    found = _by_cudnn(query, key, value, mask, causal, "xla")
+    plain = dot_product_attention(query, key, value, mask=mask, causal=causal, way="plain")
+    np.testing.assert_allclose(found, plain, atol=1e-6)
 
 
 def test_a_context_is_read_once_for_all_that_attend_to_it():

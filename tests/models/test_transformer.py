@@ -96,12 +96,19 @@ def test_padding_changes_nothing(per):
             np.tile(np.arange(6) < 3, (6, 1)),
         ),
         (
+            transformer_encoder(
+                11, 4, 1, per="segment", segments=2, width=8, num_heads=2, num_layers=2
+            ),
+            {"tokens": jnp.array([[1, 2, 3, 0]]), "segments": jnp.array([[0, 1, 1, 0]])},
+            np.tile(np.arange(4) < 3, (4, 1)),
+        ),
+        (
             transformer_seq2seq(11, 6, 5, width=8, num_heads=2, num_layers=2),
             {"source": jnp.array([[1, 2, 3, 0]]), "target": jnp.array([[4, 5]])},
             np.tile(np.arange(4) < 3, (2, 1)),
         ),
     ],
-    ids=["transformer_lm", "transformer_encoder", "transformer_seq2seq"],
+    ids=["transformer_lm", "transformer_encoder", "of segments", "transformer_seq2seq"],
 )
 def test_attention_shows_what_is_seen(model, inputs, seen):
     params, _ = jax.jit(model.init)(KEY)

@@ -133,7 +133,7 @@ def _transposed(pieces: Sequence[Piece], most: int) -> list[Piece]:
     found = list(pieces)
     for distance in (each for each in range(-most, most + 1) if each):
         for piece in pieces:
-            moved = np.where(piece == SILENCE, SILENCE, piece + distance)
+            moved = np.where(piece == SILENCE, SILENCE, piece.astype(np.int64) + distance)
             sung = moved[piece != SILENCE]
             if not sung.size or (sung.min() >= 0 and sung.max() <= HIGHEST):
                 found.append(moved)

@@ -88,7 +88,7 @@ class MusicTokenizer:
                 f"a piece has {piece.shape[1]} voices, expected {self.voices}, as the tokenizer "
                 "knows: fit it to such pieces"
             )
-        steps = self._tokens[np.arange(self.voices)[None], piece - SILENCE]
+        steps = self._tokens[np.arange(self.voices)[None], piece.astype(np.int64) - SILENCE]
         return [BEGIN, *steps.ravel().tolist()]
 
     def decode(self, tokens: Iterable[int]) -> Piece:

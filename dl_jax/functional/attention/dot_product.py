@@ -46,7 +46,7 @@ def dot_product_attention(
     Source: Vaswani et al. (2017), arXiv:1706.03762, equation 1.
     """
     query, key, value = jnp.asarray(query), jnp.asarray(key), jnp.asarray(value)
-    way = best_way(query, key, value) if way is None else way
+    way = best_way(query, key, value, masked=mask is not None) if way is None else way
     if way == "blocked":
         return blocked_attention(query, key, value, mask=mask, causal=causal)
     if way == "cudnn":
@@ -68,17 +68,21 @@ def best_way(
     query: Float[Array, "batch time heads head_dim"],
     key: Float[Array, "batch source heads head_dim"],
     value: Float[Array, "batch source heads value_dim"],
+    *,
+    masked: bool = False,
 ) -> Way:
     """How attention is computed on the present platform: decided here and nowhere else.
 
-    cuDNN's kernel needs a GPU and narrow floats; what is written out is fastest on a CPU, as long
-    as the scores are few enough to be kept.
+    cuDNN's kernel needs a GPU, narrow floats and values as long as keys; with a mask its gradient
+    takes even lengths alone. What is written out is fastest on a CPU, as long as the scores are few
+    enough to be kept.
     """
-    sizes = {query.shape[-1], jnp.shape(value)[-1]}
+    batch, time, heads, size = query.shape
     narrow = query.dtype in (jnp.bfloat16, jnp.float16)
-    if jax.default_backend() == "gpu" and narrow and all(s % 8 == 0 and s <= 128 for s in sizes):
+    fits = size == jnp.shape(value)[-1] and size % 8 == 0 and size <= 128
+    even = not masked or (time % 2 == 0 and key.shape[1] % 2 == 0)
+    if jax.default_backend() == "gpu" and narrow and fits and even:
         return "cudnn"
-    batch, time, heads, _ = query.shape
     bytes_each = accumulation_dtype(query.dtype).itemsize
     scores = batch * heads * time * key.shape[1] * bytes_each
     return "plain" if scores <= LARGEST_SCORES else "blocked"
@@ -104,14 +108,20 @@ def _of_one_query(
 
 
 def _by_cudnn(
-    query: jax.Array, key: jax.Array, value: jax.Array, mask: Mask | None, causal: bool
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    mask: Mask | None,
+    causal: bool,
+    implementation: Literal["cudnn", "xla"] = "cudnn",
 ) -> jax.Array:
-    # Its causality counts from the first query, ours from the last.
-    if causal and query.shape[1] != key.shape[1]:
+    # Its causality counts from the first query, ours from the last; and with a mask beside it, it
+    # does not say which queries see nothing.
+    if causal and (mask is not None or query.shape[1] != key.shape[1]):
         earlier, causal = causal_mask(query.shape[1], key.shape[1]), False
         mask = earlier if mask is None else earlier & mask
     averages = jax.nn.dot_product_attention(
-        query, key, value, mask=mask, is_causal=causal, implementation="cudnn"
+        query, key, value, mask=mask, is_causal=causal, implementation=implementation
     )
     if mask is None:
         return averages

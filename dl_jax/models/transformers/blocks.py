@@ -124,6 +124,11 @@ def transformer_blocks(
         raise UsageError(
             f"width is {width}, expected a multiple of the number of heads, {num_heads}"
         )
+    if rotary and width // num_heads % 2:
+        raise UsageError(
+            f"width is {width} for {num_heads} heads, {width // num_heads} features each, expected "
+            "an even number: rotary positions turn pairs of features"
+        )
     normalize: Any = NORMS[check_choice("norm", norm, NORMS)]
     activate: Any = ACTIVATIONS[check_choice("activation", activation, ACTIVATIONS)]
     heads = (num_heads, width // num_heads)

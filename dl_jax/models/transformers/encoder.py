@@ -11,7 +11,7 @@ from dl_jax.models.model import Logits, Model, layer_key
 from dl_jax.models.tokens import check_tokens, over_time, token_lengths
 from dl_jax.models.transformers.blocks import DenseName, NormName, transformer_blocks
 from dl_jax.models.transformers.ends import PositionName, embedded_tokens, head_of
-from dl_jax.types import Array, Params, PRNGKey, Scalar, State
+from dl_jax.types import Params, PRNGKey, Scalar, State
 
 Per: TypeAlias = Literal["token", "text", "segment"]
 PER = ("token", "text", "segment")
@@ -104,9 +104,10 @@ def transformer_encoder(
             x = over_segments(x, jnp.asarray(inputs["segments"]), tokens != 0, segments)
         return head.apply(params, x), state
 
-    def attention(params: Params, inputs: Array) -> jax.Array:
-        mask = padding_mask(token_lengths(inputs), inputs.shape[1])
-        return blocks.weights(params["blocks"], embedded.apply(params, inputs), mask=mask)
+    def attention(params: Params, inputs: Any) -> jax.Array:
+        tokens = check_tokens(name, inputs["tokens"] if per == "segment" else inputs)
+        mask = padding_mask(token_lengths(tokens), tokens.shape[1])
+        return blocks.weights(params["blocks"], embedded.apply(params, tokens), mask=mask)
 
     return Model(init, apply, attention=attention)
 

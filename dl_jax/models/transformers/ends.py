@@ -66,6 +66,8 @@ def embedded_tokens(
     """
     check_sizes(f"sizes are {vocab_size=}, {max_length=}", (vocab_size, max_length))
     check_choice("positions", positions, POSITIONS)
+    if positions == "sinusoidal" and width % 2:
+        raise UsageError(f"width is {width}, expected an even number: positions are pairs of waves")
 
     def init(key: PRNGKey) -> Params:
         params = {"embedding": embedding_of(layer_key(key, "embedding"), vocab_size, width)}

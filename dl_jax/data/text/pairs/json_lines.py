@@ -60,6 +60,15 @@ def _pair(line: str, where: str) -> Pair:
     return Pair(text, tuple(rest))
 
 
+def _is_text(text: str) -> bool:
+    """Whether all of it are characters: JSON may hold half of one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _summary_fields(names: Iterable[str]) -> list[str]:
     """`summary`, `summary1`, `summary2` and so on, as many as there are, in this order."""
     numbered = {name: re.fullmatch(r"summary(\d*)", name) for name in names}
@@ -71,8 +80,9 @@ def _summary_fields(names: Iterable[str]) -> list[str]:
 
 def _text(found: dict[str, Any], field: str, where: str) -> str:
     text = found[field]
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not text.strip() or not _is_text(text):
         raise UsageError(
-            f"{where} has {str(text)[:20]!r} as {field!r}, expected a text: mend or remove the line"
+            f"{where} has {str(text)[:20]!r} as {field!r}, expected a text, of whole characters: "
+            "mend or remove the line"
         )
     return text

@@ -46,6 +46,12 @@ with checking_shapes("dl_jax.functional"):
     )
     from dl_jax.functional.broadcasting import broadcast_shapes, broadcast_tensors, expand_as
     from dl_jax.functional.convolution import conv2d, conv2d_transpose
+    from dl_jax.functional.corruption import (
+        gaussian_noise,
+        hide_patches,
+        masking_noise,
+        salt_and_pepper,
+    )
     from dl_jax.functional.dense import dense, split_linear
     from dl_jax.functional.drop_norm import drop_norm
     from dl_jax.functional.dropout import dropout
@@ -61,6 +67,7 @@ with checking_shapes("dl_jax.functional"):
         xavier_uniform,
         zeros,
     )
+    from dl_jax.functional.lipschitz import gradient_penalty, spectral_norm
     from dl_jax.functional.losses import (
         binary_cross_entropy,
         cross_entropy,
@@ -116,13 +123,16 @@ __all__ = [
     "embed",
     "empty_cache",
     "expand_as",
+    "gaussian_noise",
     "gelu",
     "global_avg_pool",
     "global_max_pool",
+    "gradient_penalty",
     "group_norm",
     "gru_cell",
     "he_normal",
     "he_uniform",
+    "hide_patches",
     "huber_loss",
     "keys_and_values",
     "l2_loss",
@@ -131,6 +141,7 @@ __all__ = [
     "lecun_normal",
     "log_softmax",
     "lstm_cell",
+    "masking_noise",
     "max_pool",
     "mixup",
     "multi_head_attention",
@@ -145,12 +156,14 @@ __all__ = [
     "rms_norm",
     "rnn_cell",
     "rotary_positions",
+    "salt_and_pepper",
     "scan_cell",
     "sigmoid",
     "silu",
     "sinusoidal_positions",
     "softmax",
     "softplus",
+    "spectral_norm",
     "split_linear",
     "tanh",
     "xavier_normal",

@@ -1,5 +1,7 @@
 """Learners: `(init, train_step, eval_step)`, and transformations that take one and give one."""
 
+from dl_jax.learners.adversarial import adversarial
+from dl_jax.learners.adversarial_objectives import OBJECTIVES, AdversarialObjective
 from dl_jax.learners.augment import (
     augment_all,
     augment_images,
@@ -8,6 +10,7 @@ from dl_jax.learners.augment import (
     mix_images,
     part_of_text,
 )
+from dl_jax.learners.autoencoding import reconstructing, variational
 from dl_jax.learners.averaged import averaged
 from dl_jax.learners.language_model import language_model
 from dl_jax.learners.learner import Learner, TrainState, Weights, check_start, initial_weights
@@ -26,13 +29,16 @@ from dl_jax.learners.sharded import REPLICATED, fully_sharded, global_mesh, loca
 from dl_jax.learners.supervised import supervised
 
 __all__ = [
+    "OBJECTIVES",
     "REPLICATED",
+    "AdversarialObjective",
     "Learner",
     "Metrics",
     "Objective",
     "Outcome",
     "TrainState",
     "Weights",
+    "adversarial",
     "augment_all",
     "augment_images",
     "averaged",
@@ -55,7 +61,9 @@ __all__ = [
     "over_seeds",
     "part_of_text",
     "product",
+    "reconstructing",
     "sequence_to_sequence",
     "sharded",
     "supervised",
+    "variational",
 ]

@@ -4,7 +4,14 @@ from dl_jax.models.attribution import grad_cam, occlusion
 from dl_jax.models.chain import chain, features, residual, split
 from dl_jax.models.cnn import cnn
 from dl_jax.models.flax_bridge import from_linen, from_nnx
-from dl_jax.models.layers import conv, drop, flatten, from_function, linear, norm
+from dl_jax.models.generative.adversarial import (
+    mlp_critic,
+    mlp_generator,
+    wgan_critic,
+    wgan_generator,
+)
+from dl_jax.models.generative.autoencoder import autoencoder, variational_autoencoder
+from dl_jax.models.layers import conv, deconv, drop, flatten, from_function, linear, norm
 from dl_jax.models.mean_embedding import mean_embedding_classifier
 from dl_jax.models.mlp import mlp
 from dl_jax.models.model import Model, Stepper
@@ -19,6 +26,7 @@ from dl_jax.models.recurrent import (
     rnn_regressor,
 )
 from dl_jax.models.resnet import resnet18, resnet34, wide_resnet
+from dl_jax.models.spectral import with_spectral_norm
 from dl_jax.models.transformations import (
     standardize,
     with_compute_dtype,
@@ -38,9 +46,11 @@ from dl_jax.models.whitened_cnn import whitened_cnn, whitening_kernel, whitening
 __all__ = [
     "Model",
     "Stepper",
+    "autoencoder",
     "chain",
     "cnn",
     "conv",
+    "deconv",
     "drop",
     "features",
     "flatten",
@@ -54,6 +64,8 @@ __all__ = [
     "lstm_classifier",
     "mean_embedding_classifier",
     "mlp",
+    "mlp_critic",
+    "mlp_generator",
     "norm",
     "occlusion",
     "on_images",
@@ -71,7 +83,10 @@ __all__ = [
     "transformer_encoder",
     "transformer_lm",
     "transformer_seq2seq",
+    "variational_autoencoder",
     "vgg16",
+    "wgan_critic",
+    "wgan_generator",
     "whitened_cnn",
     "whitening_kernel",
     "whitening_start",
@@ -80,4 +95,5 @@ __all__ = [
     "with_frozen_statistics",
     "with_mirrored_evaluation",
     "with_preprocessing",
+    "with_spectral_norm",
 ]

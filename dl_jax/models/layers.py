@@ -1,8 +1,8 @@
 """Layers as models: `functional` with initial parameters, for `chain`.
 
-A layer has another name than its function: `conv` applies `conv2d`, `linear` applies `dense`,
-`norm` applies `batch_norm`, `drop` applies `dropout`. Activations and pools are functions of one
-array, and layers as they are.
+A layer has another name than its function: `conv` applies `conv2d`, `deconv` applies
+`conv2d_transpose`, `linear` applies `dense`, `norm` applies `batch_norm`, `drop` applies `dropout`.
+Activations and pools are functions of one array, and layers as they are.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from dl_jax.functional import (
     Initializer,
     batch_norm,
     conv2d,
+    conv2d_transpose,
     dense,
     dropout,
     he_normal,
@@ -60,6 +61,46 @@ def conv(
     check_sizes(f"conv sizes are {in_channels=}, {filters=}", shape)
     function = partial(conv2d, stride=stride, padding=padding)
     return from_function(function, _affine(shape, bias, kernel_init))
+
+
+def deconv(
+    in_channels: int,
+    filters: int,
+    kernel_size: CountOrPair = 4,
+    *,
+    stride: CountOrPair = 2,
+    padding: Padding = "SAME",
+    bias: bool = True,
+    kernel_init: Initializer = he_normal,
+) -> Model:
+    """A transposed convolution of images, `[B, H, W, in_channels]` to `[B, s H, s W, filters]`.
+
+    Parameters: `kernel` `[height, width, in_channels, filters]`, and `bias` `[filters]`.
+
+    Args:
+        in_channels: channels of its input.
+        filters: channels of its output.
+        kernel_size: height and width of the kernel, in pixels; a multiple of the stride makes all
+            pixels of the output sums of as many.
+        stride: by which images grow.
+        padding: as for `conv2d_transpose`.
+        bias: whether there is one; it starts at zero. Before a `norm` it has no effect.
+        kernel_init: initial kernel. A pixel of the output is a sum over only `1 / stride^2` of the
+            kernel's inputs: the kernel is drawn for that many.
+
+    Raises:
+        UsageError: a size is not a positive integer.
+        ValueError: `kernel_size` or `stride` is neither a positive integer nor a pair of them.
+    """
+    window, strides = as_pair("kernel_size", kernel_size), as_pair("stride", stride)
+    shape = (*window, in_channels, filters)
+    check_sizes(f"deconv sizes are {in_channels=}, {filters=}", shape)
+
+    def enlarged(key: PRNGKey, shape: Sequence[int]) -> Float[jax.Array, "..."]:
+        return kernel_init(key, shape) * prod(strides) ** 0.5
+
+    function = partial(conv2d_transpose, stride=stride, padding=padding)
+    return from_function(function, _affine(shape, bias, enlarged))
 
 
 def linear(

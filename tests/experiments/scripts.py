@@ -169,7 +169,6 @@ SCRIPTS = {
             "--hidden-dim",
             "4",
             "--cells",
-            "rnn",
             "lstm",
             "--windows",
             "2",
@@ -179,7 +178,7 @@ SCRIPTS = {
             *TRAINED,
         ),
         {"accuracy", "gradient_norm"},
-        ("rnn,_2", "rnn,_all", "lstm,_2", "lstm,_all"),
+        ("lstm,_2", "lstm,_all"),
     ),
     "language.char_lm": Script(
         (
@@ -225,11 +224,11 @@ SCRIPTS = {
     "language.algorithms": Script(
         (
             *("--length", "2", "--width", "8", "--num-layers", "1", "--examples", "100"),
-            *("--tasks", "add", "sort", "--positions", "rotary", "--tested", "3"),
+            *("--tasks", "add", "--positions", "rotary", "--tested", "3"),
             *("--seeds", "2", *TRAINED),
         ),
         {"lengths"},
-        ("add,_rotary", "sort,_rotary"),
+        ("add,_rotary",),
     ),
     "vision.transfer": Script(
         (

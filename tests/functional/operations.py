@@ -19,6 +19,8 @@ NOT_IN_THE_TABLE = {
     "multi_head_weights",  # parts of attention, and what looks at it: test_attention
     "multinomial",  # draws: test_sampling
     "alternating_flip", "color_jitter", "cutmix", "cutout", "mixup",  # draws: test_augmentation
+    "gradient_penalty", "spectral_norm",  # of a function, and one step of many: test_lipschitz
+    "gaussian_noise", "hide_patches", "masking_noise", "salt_and_pepper",  # draw: test_corruption
     "dirac", "he_normal", "he_uniform", "lecun_normal", "orthogonal", "xavier_normal",
     "xavier_uniform", "zeros",  # random kernels: test_initializers
 }  # fmt: skip

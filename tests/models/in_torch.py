@@ -6,6 +6,15 @@ import torch
 from torch.nn.functional import batch_norm as torch_batch_norm
 from torch.nn.functional import conv2d, gelu, linear, max_pool2d, pad, relu
 
+from tests.models.generative_in_torch import (  # noqa: F401
+    convolutional_autoencoder,
+    critic,
+    dense_autoencoder,
+    dense_critic,
+    dense_generator,
+    generator,
+    variational,
+)
 from tests.models.recurrent_in_torch import (  # noqa: F401
     language_model,
     last_of_cells,

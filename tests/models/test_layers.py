@@ -10,7 +10,7 @@ import pytest
 
 from dl_jax.errors import UsageError
 from dl_jax.functional import conv2d, he_normal, lecun_normal, zeros
-from dl_jax.models import cnn, conv, drop, flatten, from_function, linear, mlp, norm
+from dl_jax.models import cnn, conv, deconv, drop, flatten, from_function, linear, mlp, norm
 from dl_jax.paths import path_names
 
 KEY = jax.random.key(7)
@@ -21,6 +21,7 @@ CNN = cnn((4, 4, 20), [(30,)], 40, widths=(50,))
 KERNELS = [  # a layer, the path of a kernel, and its variance
     (conv(20, 30), "kernel", 2 / (9 * 20)),
     (conv(20, 30, (1, 5)), "kernel", 2 / (5 * 20)),
+    (deconv(20, 30), "kernel", 4 * 2 / (16 * 20)),
     (linear(100, 90), "kernel", 1 / 100),
     (linear(100, 90, kernel_init=he_normal), "kernel", 2 / 100),
     (MLP, "dense1/kernel", 2 / 100),
@@ -51,7 +52,7 @@ def test_initial_kernels_are_normal_of_their_variance(index):
     np.testing.assert_allclose(kernel.var(), variance, rtol=0.15)
 
 
-@pytest.mark.parametrize("make", [conv, linear])
+@pytest.mark.parametrize("make", [conv, deconv, linear])
 def test_a_bias_starts_at_zero_or_is_left_out(make):
     params, state = make(3, 4).init(KEY)
     assert (sorted(params), state) == (["bias", "kernel"], {})

@@ -10,6 +10,7 @@ import pytest
 
 from dl_jax.functional import correct, cross_entropy, max_pool, relu
 from dl_jax.models import (
+    autoencoder,
     chain,
     cnn,
     conv,
@@ -20,6 +21,8 @@ from dl_jax.models import (
     lstm_classifier,
     mean_embedding_classifier,
     mlp,
+    mlp_critic,
+    mlp_generator,
     norm,
     reset_rnn_classifier,
     residual,
@@ -30,7 +33,10 @@ from dl_jax.models import (
     transformer_encoder,
     transformer_lm,
     transformer_seq2seq,
+    variational_autoencoder,
     vgg16,
+    wgan_critic,
+    wgan_generator,
     whitened_cnn,
     wide_resnet,
 )
@@ -42,6 +48,9 @@ PICTURES = np.random.default_rng(2).normal(size=(2, 32, 32, 2)).astype(np.float3
 SQUARES = np.random.default_rng(1).normal(size=(6, 17, 16, 2)).astype(np.float32)
 TOKENS = np.array([[1, 8, 2, 3, 4, 6, 5], [9, 7, 0, 0, 0, 0, 0], [10, 2, 2, 4, 0, 0, 0]], np.int32)
 SEGMENTS = np.array([[0, 0, 0, 1, 1, 2, 2], [1, 1, 0, 0, 0, 0, 0], [0, 1, 2, 3, 0, 0, 0]], np.int32)
+NOISE = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
+LABELS = np.array([2, 0, 1, 2, 2], np.int32)
+SMALL = np.random.default_rng(5).uniform(-1, 1, (5, 8, 8, 2)).astype(np.float32)
 SERIES = np.random.default_rng(3).normal(size=(3, 6, 2)).astype(np.float32)
 
 
@@ -150,6 +159,25 @@ MODELS = {
     "transformer_seq2seq": Row(
         partial(transformer_seq2seq, 11, 9, 7, width=8, num_heads=2, num_layers=2),
         {"source": TOKENS, "target": TOKENS[:, :5]}, floats(3, 5, 11), "seq2seq"),
+    "wgan_generator": Row(partial(wgan_generator, (16, 16, 2), 3, width=4), NOISE,
+                          floats(5, 16, 16, 2), "generator"),
+    "wgan_generator of classes": Row(
+        partial(wgan_generator, (8, 8, 2), 3, width=4, num_classes=3, batch_norm=False),
+        (NOISE, LABELS), floats(5, 8, 8, 2), "generator"),
+    "wgan_critic": Row(partial(wgan_critic, (8, 8, 2), width=4), SMALL, floats(5), "critic"),
+    "wgan_critic of classes": Row(partial(wgan_critic, (8, 8, 2), width=4, num_classes=3),
+                                  (SMALL, LABELS), floats(5), "critic"),
+    "mlp_generator": Row(partial(mlp_generator, 2, 3, (6, 5)), NOISE, floats(5, 2),
+                         "dense_generator"),
+    "mlp_critic of classes": Row(partial(mlp_critic, 3, (6, 5), num_classes=3), (NOISE, LABELS),
+                                 floats(5), "dense_critic"),
+    "autoencoder": Row(partial(autoencoder, (8, 8, 2), (12, 7), 3), SMALL, floats(5, 8, 8, 2),
+                       "dense_autoencoder"),
+    "autoencoder, convolutional": Row(
+        partial(autoencoder, (8, 8, 2), (6, 7), 3, convolutional=True), SMALL,
+        floats(5, 8, 8, 2), "convolutional_autoencoder"),
+    "variational_autoencoder": Row(partial(variational_autoencoder, (8, 8, 2), (12, 7), 3), SMALL,
+                                   floats(5, 8, 8, 2), "variational"),
 }
 # fmt: on
 

@@ -17,6 +17,14 @@ from dl_jax.evaluation.representations import (
     participation_ratio,
 )
 from dl_jax.evaluation.rouge import rouge
+from dl_jax.evaluation.samples import (
+    SamplePrecisionRecall,
+    frechet_distance,
+    inception_score,
+    modes_covered,
+    nearest_examples,
+    sample_precision_recall,
+)
 
 __all__ = [
     "LinearProbe",
@@ -24,18 +32,24 @@ __all__ = [
     "NoteLoss",
     "PrecisionRecall",
     "Reliability",
+    "SamplePrecisionRecall",
     "calibration_error",
     "confusion_matrix",
     "fit_linear_probe",
     "fit_note_baselines",
+    "frechet_distance",
+    "inception_score",
     "linear_cka",
     "log_loss",
+    "modes_covered",
     "most_confident_mistakes",
     "nearest_class_mean_accuracy",
+    "nearest_examples",
     "note_loss",
     "participation_ratio",
     "precision_recall",
     "reliability",
     "rouge",
+    "sample_precision_recall",
     "to_probabilities",
 ]

@@ -3,6 +3,7 @@
 from dl_jax.data.dataset import Dataset, Ordering, contiguous, grouped_by_length, shuffled
 from dl_jax.data.described import tokenizer_json
 from dl_jax.data.images import ImageData, ImageDataset, image_statistics, load, load_splits
+from dl_jax.data.mixtures import mixture_centers, mixture_splits, rolled_sheet
 from dl_jax.data.music import (
     Music,
     MusicData,
@@ -107,6 +108,8 @@ __all__ = [
     "load_splits",
     "load_table",
     "load_texts",
+    "mixture_centers",
+    "mixture_splits",
     "music_tokenizer_of",
     "process_slice",
     "quantile_edges",
@@ -116,6 +119,7 @@ __all__ = [
     "read_music_tokenizer",
     "read_tokenizer",
     "read_tunes",
+    "rolled_sheet",
     "sentences",
     "shuffled",
     "stream",

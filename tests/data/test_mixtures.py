@@ -1,0 +1,52 @@
+"""Mixtures of Gaussians and a rolled sheet: as they are said to be, and drawn anew each split."""
+
+import numpy as np
+import pytest
+
+from dl_jax.data import mixture_centers, mixture_splits, rolled_sheet
+from dl_jax.errors import UsageError
+
+
+@pytest.mark.parametrize(("name", "modes"), [("eight_gaussians", 8), ("grid_of_gaussians", 25)])
+def test_every_mode_is_as_likely_and_as_narrow(name, modes):
+    centers, data = mixture_centers(name), mixture_splits(name, 20_000)
+    assert centers.shape == (modes, 2)
+    assert np.abs(centers).max() == 1
+    arrays = data["train"].arrays
+    counts = np.bincount(arrays["label"], minlength=modes)
+    np.testing.assert_allclose(counts, 20_000 / modes, rtol=0.15)
+    around = arrays["point"] - centers[arrays["label"]]
+    assert 0.019 < around.std() < 0.026
+    assert not set(map(bytes, arrays["point"])) & set(map(bytes, data["test"].arrays["point"]))
+    again = mixture_splits(name, 20_000)["train"].arrays["point"]
+    np.testing.assert_array_equal(again, arrays["point"])
+
+
+def test_a_sheet_has_three_dimensions_of_many_and_is_not_flat():
+    data = rolled_sheet(2000, noise=0.0)
+    train, test = (data[split].arrays["point"] for split in ("train", "test"))
+    assert train.shape == (2000, 32)
+    values = np.linalg.svd(np.concatenate([train, test]), compute_uv=False)
+    assert values[2] > 5
+    assert values[3] < 1e-3  # the turn is common to all splits
+    place = data["train"].arrays["place"]
+    assert 0 <= place.min() < 0.01 < 0.99 < place.max() <= 1
+    # Its length is not a linear function of its points, its width is.
+    with_one = np.concatenate([train, np.ones((2000, 1))], axis=1)
+    left = [np.linalg.lstsq(with_one, place[:, i], rcond=None)[1] for i in range(2)]
+    assert left[0].sum() > 50
+    assert left[1].sum() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (lambda: mixture_splits("nine"), "dataset is 'nine'"),
+        (lambda: mixture_splits("eight_gaussians", 0), "num_examples is 0"),
+        (lambda: rolled_sheet(dimensions=2), "dimensions is 2"),
+        (lambda: rolled_sheet(noise=-1.0), "noise is -1.0"),
+    ],
+)
+def test_impossible_ones_are_refused(run, said):
+    with pytest.raises(UsageError, match=said):
+        run()

@@ -3,7 +3,7 @@
 from dl_jax.data.dataset import Dataset, Ordering, contiguous, grouped_by_length, shuffled
 from dl_jax.data.described import tokenizer_json
 from dl_jax.data.images import ImageData, ImageDataset, image_statistics, load, load_splits
-from dl_jax.data.mixtures import mixture_centers, mixture_splits, rolled_sheet
+from dl_jax.data.mixtures import mixture_centers, mixture_splits
 from dl_jax.data.music import (
     Music,
     MusicData,
@@ -21,6 +21,7 @@ from dl_jax.data.music import (
 )
 from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
 from dl_jax.data.process_slice import process_slice
+from dl_jax.data.rolled_sheet import rolled_sheet
 from dl_jax.data.series import SERIES, SeriesData, load_series
 from dl_jax.data.splits import SPLITS
 from dl_jax.data.stream import evaluation_batches, stream

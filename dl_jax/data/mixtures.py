@@ -1,11 +1,11 @@
-"""Mixtures of Gaussians in the plane, whose modes a generator is to cover, and a rolled sheet."""
+"""Mixtures of Gaussians in the plane, whose modes a generator is to cover."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dl_jax.data.dataset import Dataset
 from dl_jax.data.splits import SPLITS
-from dl_jax.errors import check_choice, check_integer, check_range
+from dl_jax.errors import check_choice, check_integer
 
 STDS = {"eight_gaussians": 0.02, "grid_of_gaussians": 0.025}
 """Standard deviation of each coordinate around a center, where centers reach from -1 to 1."""
@@ -52,43 +52,4 @@ def mixture_splits(name: str, num_examples: int = 10_000, *, seed: int = 0) -> d
         modes = random.integers(0, len(centers), num_examples).astype(np.int32)
         points = random.normal(centers[modes], STDS[name]).astype(np.float32)
         splits[split] = Dataset(name, split, {"point": points, "label": modes})
-    return splits
-
-
-def rolled_sheet(
-    num_examples: int = 5000, *, dimensions: int = 32, noise: float = 0.01, seed: int = 0
-) -> dict[str, Dataset]:
-    """All three splits of a two-dimensional sheet that is rolled up in many dimensions.
-
-    The sheet is rolled in three (the Swiss roll) and then turned at random into more. A dataset has
-    the features `point`, float32 `[examples, dimensions]`, and `place`, float32 `[examples, 2]`:
-    where on the sheet each point lies, both coordinates in [0, 1].
-
-    Args:
-        num_examples: points of each split.
-        dimensions: at least 3.
-        noise: standard deviation added to each coordinate.
-        seed: of the points, and of the turn that all splits have in common.
-
-    Raises:
-        UsageError: a number is out of range.
-
-    Source: Tenenbaum, de Silva and Langford (2000), "A global geometric framework for nonlinear
-    dimensionality reduction".
-    """
-    check_integer("num_examples", num_examples, low=1)
-    check_integer("dimensions", dimensions, low=3)
-    check_range("noise", noise, low=0, high=10)
-    check_integer("seed", seed, low=0, high=None)
-    turned = np.linalg.qr(np.random.default_rng(seed).normal(size=(dimensions, 3)))[0].T
-    splits = {}
-    for number, split in enumerate(SPLITS):
-        random = np.random.default_rng([seed, number])
-        place = random.uniform(0, 1, (num_examples, 2))
-        angle = np.pi * (1.5 + 3 * place[:, 0])
-        roll = np.stack([angle * np.cos(angle), angle * np.sin(angle)], axis=1) / (4.5 * np.pi)
-        sheet = np.concatenate([roll, 2 * place[:, 1:] - 1], axis=1)
-        points = sheet @ turned + random.normal(0, 1, (num_examples, dimensions)) * noise
-        arrays = {"point": points.astype(np.float32), "place": place.astype(np.float32)}
-        splits[split] = Dataset("rolled_sheet", split, arrays)
     return splits

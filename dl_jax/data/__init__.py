@@ -3,7 +3,7 @@
 from dl_jax.data.dataset import Dataset, Ordering, contiguous, grouped_by_length, shuffled
 from dl_jax.data.described import tokenizer_json
 from dl_jax.data.images import ImageData, ImageDataset, image_statistics, load, load_splits
-from dl_jax.data.mixtures import mixture_centers, mixture_splits
+from dl_jax.data.mixtures import MIXTURES, mixture_centers, mixture_splits
 from dl_jax.data.music import (
     Music,
     MusicData,
@@ -19,6 +19,7 @@ from dl_jax.data.music import (
     read_tunes,
     write_midi,
 )
+from dl_jax.data.noise import noise
 from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
 from dl_jax.data.process_slice import process_slice
 from dl_jax.data.rolled_sheet import rolled_sheet
@@ -61,6 +62,7 @@ from dl_jax.data.toy_data import ToyData
 from dl_jax.data.windows import Windows
 
 __all__ = [
+    "MIXTURES",
     "SERIES",
     "SPLITS",
     "TABLES",
@@ -112,6 +114,7 @@ __all__ = [
     "mixture_centers",
     "mixture_splits",
     "music_tokenizer_of",
+    "noise",
     "process_slice",
     "quantile_edges",
     "read_chorales",

@@ -24,6 +24,7 @@ from dl_jax.evaluation.samples import (
     modes_covered,
     nearest_examples,
     sample_precision_recall,
+    sliced_wasserstein,
 )
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "reliability",
     "rouge",
     "sample_precision_recall",
+    "sliced_wasserstein",
     "to_probabilities",
 ]

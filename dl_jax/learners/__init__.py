@@ -12,6 +12,7 @@ from dl_jax.learners.augment import (
 )
 from dl_jax.learners.autoencoding import reconstructing, variational
 from dl_jax.learners.averaged import averaged
+from dl_jax.learners.games import GAMES, Game
 from dl_jax.learners.language_model import language_model
 from dl_jax.learners.learner import Learner, TrainState, Weights, check_start, initial_weights
 from dl_jax.learners.manual_backprop import manual_backprop
@@ -29,9 +30,11 @@ from dl_jax.learners.sharded import REPLICATED, fully_sharded, global_mesh, loca
 from dl_jax.learners.supervised import supervised
 
 __all__ = [
+    "GAMES",
     "OBJECTIVES",
     "REPLICATED",
     "AdversarialObjective",
+    "Game",
     "Learner",
     "Metrics",
     "Objective",

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from dl_jax.concrete import check_concrete
 from dl_jax.errors import UsageError
 from dl_jax.functional import binary_cross_entropy
 from dl_jax.learners.learner import Learner
@@ -75,36 +76,42 @@ def variational(
     *,
     inputs: str = "image",
     prepare: Callable[[Array], Array] = jnp.asarray,
+    std: Scalar | None = None,
     weight: Scalar = 1.0,
     microbatches: int = 1,
 ) -> Learner:
     """The learner that maximizes the evidence lower bound of a variational autoencoder.
 
     The loss is its negative, in nats for each example: `reconstruction`, the negative
-    log-probability of the example under independent Bernoulli distributions whose logits are
-    decoded from one draw, plus `divergence`, that of the encoder's normal distribution from the
-    standard one, by Kullback and Leibler. In evaluation the draw of an example is always the same.
+    log-probability of the example under independent distributions decoded from one draw (Bernoulli
+    by their logits, or normal by their means), plus `divergence`, that of the encoder's normal
+    distribution from the standard one, by Kullback and Leibler. In evaluation the draw of an
+    example is always the same.
 
     Args:
         model: as `variational_autoencoder` makes one: its encoder gives means and logarithms of
-            variances, its decoder logits.
+            variances, its decoder logits or means.
         optimizer: turns gradients into updates.
         inputs: name of the examples in a batch.
-        prepare: examples as probabilities in [0, 1].
+        prepare: examples as probabilities in [0, 1]; with `std`, any numbers.
+        std: standard deviation of the normal distributions; None is Bernoulli.
         weight: of the divergence; above 1, latent dimensions are more independent (Higgins et al.,
             2017, "beta-VAE").
         microbatches: gradient accumulation, as for `from_objective`.
 
     Raises:
-        UsageError: the model has no layer `mean`; and as for `reconstructing`.
+        UsageError: the model has no layer `mean`, or `std` is not positive; and as for
+            `reconstructing`.
 
-    Source: Kingma and Welling (2013), arXiv:1312.6114, equation 10 and appendix B.
+    Source: Kingma and Welling (2013), arXiv:1312.6114, equation 10 and appendices B and C.
     """
     if "mean" not in model.layers:
         raise UsageError(
             "the model has no layer 'mean' between its encoder and its decoder: expected one as "
             "variational_autoencoder makes"
         )
+    if std is not None:
+        check_concrete("std", std, low=0, exclusive_low=True)
     encoder, (_, decoder) = split(model, "encoder")[0], split(model, "mean")
 
     def objective(
@@ -121,11 +128,11 @@ def variational(
             example_keys(draw_key, batch)
         )
         drawn = mean + jnp.exp(log_variance / 2) * noise
-        logits, decoder_state = decoder.apply(
+        decoded, decoder_state = decoder.apply(
             params, model_state, drawn, train=train, key=decode_key
         )
-        _check_same(logits, whole)
-        reconstruction = binary_cross_entropy(logits, whole).reshape(len(whole), -1).sum(-1)
+        _check_same(decoded, whole)
+        reconstruction = _surprise(whole, decoded, std).reshape(len(whole), -1).sum(-1)
         divergence = 0.5 * (jnp.exp(log_variance) + mean**2 - 1 - log_variance).sum(-1)
         values = {
             "loss": reconstruction + weight * divergence,
@@ -136,6 +143,13 @@ def variational(
         return Outcome(metrics, {**encoder_state, **decoder_state}, carry)
 
     return from_objective(model.init, objective, optimizer, microbatches=microbatches)
+
+
+def _surprise(x: Array, decoded: Array, std: Scalar | None) -> Array:
+    """The negative log-probability of each element."""
+    if std is None:
+        return binary_cross_entropy(decoded, x)
+    return 0.5 * ((x - decoded) / std) ** 2 + jnp.log(std) + 0.5 * jnp.log(2 * jnp.pi)
 
 
 def _named(batch: Batch, name: str) -> Array:

@@ -1,7 +1,9 @@
 """An optimizer from plain values: update rule, schedule, weight decay and clipping."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import optax
@@ -9,7 +11,15 @@ import optax
 from dl_jax.errors import UsageError, check_choice, check_integer, check_range
 from dl_jax.optim.by_path import path_mask
 from dl_jax.optim.optimizers import descent
-from dl_jax.optim.rules import adaptive_moments, heavy_ball, plain, root_mean_square
+from dl_jax.optim.rules import (
+    B1,
+    B2,
+    UpdateRule,
+    adaptive_moments,
+    heavy_ball,
+    plain,
+    root_mean_square,
+)
 from dl_jax.optim.schedules import (
     Schedule,
     constant,
@@ -20,12 +30,12 @@ from dl_jax.optim.schedules import (
     with_warmup,
 )
 
-RULES = {
-    "adam": adaptive_moments(),
-    "momentum": heavy_ball(),
-    "nesterov": heavy_ball(nesterov=True),
-    "rmsprop": root_mean_square(),
-    "sgd": plain(),
+RULES: dict[str, Callable[..., UpdateRule]] = {
+    "adam": adaptive_moments,
+    "momentum": heavy_ball,
+    "nesterov": partial(heavy_ball, nesterov=True),
+    "rmsprop": root_mean_square,
+    "sgd": plain,
 }
 SCHEDULES = ("constant", "cosine", "linear", "one_cycle", "step")
 
@@ -48,6 +58,10 @@ class OptimizerConfig:
     """Decoupled weight decay (kernels only)."""
     clip_norm: float = 0.0
     """Clip gradients to this global norm; 0 disables."""
+    beta1: float = B1
+    """Adam's decay of the mean of gradients, in [0, 1)."""
+    beta2: float = B2
+    """Adam's decay of the mean of squared gradients, in [0, 1)."""
     step_every: float = 1 / 3
     """Fraction of the steps after the warm-up between two decays of schedule step, in (0, 1]."""
     step_factor: float = 0.1
@@ -60,6 +74,8 @@ class OptimizerConfig:
         check_range("warmup", self.warmup, low=0, high=1, exclusive_high=True)
         check_range("weight_decay", self.weight_decay, low=0, high=1e6)
         check_range("clip_norm", self.clip_norm, low=0, high=1e9)
+        check_range("beta1", self.beta1, low=0, high=1, exclusive_high=True)
+        check_range("beta2", self.beta2, low=0, high=1, exclusive_high=True)
         check_range("step_every", self.step_every, low=0, exclusive_low=True, high=1)
         check_range("step_factor", self.step_factor, low=0, exclusive_low=True, high=1)
         if self.schedule == "one_cycle" and self.warmup == 0:
@@ -98,8 +114,9 @@ def make_schedule(config: OptimizerConfig, total_steps: int) -> Schedule:
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
     """Clipping, then the update rule with weight decay on kernels."""
+    decays = (config.beta1, config.beta2) if config.optimizer == "adam" else ()
     optimizer = descent(
-        RULES[config.optimizer],
+        RULES[config.optimizer](*decays),
         make_schedule(config, total_steps),
         weight_decay=config.weight_decay,
         # Not strict: a group of biases has no kernels.

@@ -9,9 +9,11 @@ from dl_jax.plots.decision_boundary import decision_boundary, save_boundary_anim
 from dl_jax.plots.distribution import class_counts, target_histogram
 from dl_jax.plots.evidence import evidence_maps
 from dl_jax.plots.feature_maps import feature_maps
+from dl_jax.plots.fields import ScoredPlane, scored_planes
 from dl_jax.plots.filters import first_layer_filters
 from dl_jax.plots.grid import confident_mistakes, prediction_grid
 from dl_jax.plots.heat_map import heat_maps
+from dl_jax.plots.images import image_grid, image_rows
 from dl_jax.plots.lines import Curve, named_lines, named_panels
 from dl_jax.plots.piano_roll import piano_roll
 from dl_jax.plots.reliability import reliability_diagram
@@ -21,6 +23,7 @@ from dl_jax.plots.words import colored_words, colored_words_page, word_colors, w
 
 __all__ = [
     "Curve",
+    "ScoredPlane",
     "attention_maps",
     "class_counts",
     "class_regions",
@@ -34,6 +37,8 @@ __all__ = [
     "first_layer_filters",
     "grouped_bars",
     "heat_maps",
+    "image_grid",
+    "image_rows",
     "labeled_points",
     "landscapes",
     "named_lines",
@@ -44,6 +49,7 @@ __all__ = [
     "reliability_diagram",
     "save",
     "save_boundary_animation",
+    "scored_planes",
     "target_histogram",
     "training_curves",
     "word_colors",

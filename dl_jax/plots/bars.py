@@ -33,7 +33,8 @@ def grouped_bars(
         title: above the panel.
     """
     count = len(categories)
-    figure = new_figure(min(max(4.8, 0.62 * count + 1.2), 9.0), 3.8, title)
+    inches = min(max(4.8, 0.62 * count + 1.2), 9.0)
+    figure = new_figure(inches, 3.8, title)
     axes = figure.subplots()
     style_axes(axes, x=x, y=y)
     axes.grid(False, axis="x")
@@ -49,6 +50,8 @@ def grouped_bars(
     axes.set_xticks(ticks, labels=names, **slanted)
     axes.tick_params(axis="x", length=0)
     if len(heights) > 1:  # above the panel, where it hides no bar
+        columns = int((inches - 1) / (0.45 + 0.075 * max(map(len, heights))))
+        columns = max(1, min(len(heights), columns))
         axes.legend(frameon=False, fontsize=SMALL_SIZE, loc="lower right", bbox_to_anchor=(1, 1),
-                    ncols=len(heights), borderaxespad=0.2, columnspacing=1.2)  # fmt: skip
+                    ncols=columns, borderaxespad=0.2, columnspacing=1.2)  # fmt: skip
     return figure

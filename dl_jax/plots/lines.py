@@ -39,7 +39,8 @@ def named_lines(
 
     The band is ± one standard deviation (of a sample). On a logarithmic axis, mean and standard
     deviation are those of the logarithms; otherwise the band could reach below zero. Later curves
-    are drawn thinner, so that all can be seen where they coincide.
+    are drawn thinner, so that all can be seen where they coincide. A replica with values that are
+    not finite is left out, and counted in the legend.
 
     Args:
         curves: name to the x values, and the y values of each replica.
@@ -88,6 +89,10 @@ def _draw(axes: Axes, curves: Mapping[str, Curve], log_scale: bool) -> None:
     widths = np.linspace(3.6, 1.4, len(curves)) if len(curves) > 1 else [1.8]
     for index, (name, (at, values)) in enumerate(curves.items()):
         color = COLORS[index % len(COLORS)]
+        finite = np.isfinite(values).all(1)
+        if not finite.all():
+            name = f"{name} ({(~finite).sum()} of {len(values)} diverged)"
+            values = values[finite] if finite.any() else values
         low, mean, high = _band(values, log_scale)
         axes.plot(
             at, mean, color=color, linestyle=STYLES[index % len(STYLES)],

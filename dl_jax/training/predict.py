@@ -11,7 +11,7 @@ from dl_jax.compilation import jit
 from dl_jax.data import Dataset, evaluation_batches
 from dl_jax.errors import UsageError, nearest
 from dl_jax.models import Model
-from dl_jax.types import Params, State, Tree
+from dl_jax.types import Batch, Params, State, Tree
 
 
 # A model seen before is not traced again; not at import: compiling looks for the platform.
@@ -31,7 +31,7 @@ def predict(
     *,
     batch_size: int = 512,
     replicas: bool = False,
-    inputs: str = "image",
+    inputs: str | tuple[str, ...] = "image",
 ) -> Tree:
     """Outputs of a model for every example of a dataset, each once, in the dataset's order.
 
@@ -43,7 +43,7 @@ def predict(
         batch_size: examples that are in the device's memory at once; the result does not depend
             on it.
         replicas: whether there are several; all predict in one program.
-        inputs: name of the inputs in the dataset.
+        inputs: name of the inputs in the dataset; several are given to the model as a tuple.
 
     Returns:
         Arrays of NumPy `[examples, ...]`, or `[replicas, examples, ...]` if `replicas`, in float32
@@ -56,15 +56,20 @@ def predict(
         raise UsageError(f"batch_size is {batch_size}, expected at least 1")
     if len(dataset) == 0:
         raise UsageError(f"the {dataset.split} split of {dataset.name} has no examples to predict")
-    if inputs not in dataset.arrays:
-        raise UsageError(
-            f"inputs is {inputs!r}, expected one of {', '.join(dataset.arrays)}"
-            f"{nearest(inputs, dataset.arrays)}"
-        )
+    for name in (inputs,) if isinstance(inputs, str) else inputs:
+        if name not in dataset.arrays:
+            raise UsageError(
+                f"inputs is {name!r}, expected one of {', '.join(dataset.arrays)}"
+                f"{nearest(name, dataset.arrays)}"
+            )
+
+    def given(batch: Batch) -> Tree:
+        return batch[inputs] if isinstance(inputs, str) else tuple(batch[name] for name in inputs)
+
     forward, axis = _forward(model.apply, replicas), 1 if replicas else 0
     outputs = []
     for batch in evaluation_batches(dataset, batch_size):
-        outputs.append(forward(params, model_state, batch[inputs]))
+        outputs.append(forward(params, model_state, given(batch)))
         # Fetched one batch late: the device never waits for the host, and holds two at most.
         if len(outputs) > 1:
             outputs[-2] = _on_host(outputs[-2])

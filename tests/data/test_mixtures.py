@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 
-from dl_jax.data import mixture_centers, mixture_splits, rolled_sheet
+from dl_jax.data import MIXTURES, mixture_centers, mixture_splits, noise, rolled_sheet
 from dl_jax.errors import UsageError
 
 
-@pytest.mark.parametrize(("name", "modes"), [("eight_gaussians", 8), ("grid_of_gaussians", 25)])
-def test_every_mode_is_as_likely_and_as_narrow(name, modes):
+@pytest.mark.parametrize(
+    ("name", "modes", "reach"), [("eight_gaussians", 8, 2), ("grid_of_gaussians", 25, 4)]
+)
+def test_every_mode_is_as_likely_and_as_narrow(name, modes, reach):
     centers, data = mixture_centers(name), mixture_splits(name, 20_000)
     assert centers.shape == (modes, 2)
-    assert np.abs(centers).max() == 1
+    assert np.abs(centers).max() == reach
     arrays = data["train"].arrays
     counts = np.bincount(arrays["label"], minlength=modes)
     np.testing.assert_allclose(counts, 20_000 / modes, rtol=0.15)
     around = arrays["point"] - centers[arrays["label"]]
-    assert 0.019 < around.std() < 0.026
+    np.testing.assert_allclose(around.std(), MIXTURES[name], rtol=0.03)
     assert not set(map(bytes, arrays["point"])) & set(map(bytes, data["test"].arrays["point"]))
     again = mixture_splits(name, 20_000)["train"].arrays["point"]
     np.testing.assert_array_equal(again, arrays["point"])
@@ -50,3 +52,15 @@ def test_a_sheet_has_three_dimensions_of_many_and_is_not_flat():
 def test_impossible_ones_are_refused(run, said):
     with pytest.raises(UsageError, match=said):
         run()
+
+
+def test_noise_is_normal_with_each_class_as_often():
+    drawn = noise(4000, 3, num_classes=4, seed=1)
+    x = drawn.arrays["noise"]
+    assert x.shape == (4000, 3)
+    np.testing.assert_allclose([x.mean(), x.std()], [0, 1], atol=0.02)
+    np.testing.assert_array_equal(np.bincount(drawn.arrays["label"]), [1000] * 4)
+    np.testing.assert_array_equal(noise(4000, 3, seed=1).arrays["noise"], x)
+    assert set(noise(2, 3).arrays) == {"noise"}
+    with pytest.raises(UsageError, match="latent_dim is 0"):
+        noise(2, 0)

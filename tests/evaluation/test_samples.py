@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+from scipy.stats import wasserstein_distance
 
 from dl_jax.errors import UsageError
 from dl_jax.evaluation import (
@@ -11,6 +12,7 @@ from dl_jax.evaluation import (
     modes_covered,
     nearest_examples,
     sample_precision_recall,
+    sliced_wasserstein,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -76,6 +78,20 @@ def test_precision_is_of_samples_and_recall_of_examples():
     assert sample_precision_recall(real, real) == (1, 1)
 
 
+def test_the_sliced_distance_is_the_mean_over_directions():
+    """That of each direction is scipy's; a shift costs its mean length along directions."""
+    random = np.random.default_rng(0)
+    real, fake = random.normal(size=(200, 3)), random.normal(size=(200, 3)) * 2 + 1
+    directions = np.random.default_rng(7).normal(size=(3, 16))
+    directions /= np.linalg.norm(directions, axis=0)
+    each = [wasserstein_distance(real @ d, fake @ d) for d in directions.T]
+    found = sliced_wasserstein(real, fake, directions=16, seed=7)
+    np.testing.assert_allclose(found, np.mean(each), rtol=1e-9)
+    plane = random.normal(size=(50, 2))
+    shifted = sliced_wasserstein(plane, plane + np.array([3.0, 0.0]), directions=4000)
+    np.testing.assert_allclose(shifted, 3 * 2 / np.pi, rtol=0.03)
+
+
 def test_neighbors_are_found_with_their_distances():
     index, distance = nearest_examples(np.array([[0.0, 1], [5, 5]]), np.array([[5.0, 8], [0, 0]]))
     np.testing.assert_array_equal(index, [1, 0])
@@ -98,6 +114,7 @@ def test_modes_count_with_enough_samples_near_them():
         (lambda: inception_score(np.ones((3, 2))), "each row with the sum 1"),
         (lambda: sample_precision_recall(np.ones((3, 2)), np.ones((9, 2))), "at least 4 of each"),
         (lambda: modes_covered(np.ones((3, 2)), np.ones((2, 2)), 0.0), "radius is 0.0"),
+        (lambda: sliced_wasserstein(np.ones((3, 2)), np.ones((2, 2))), "3 examples and 2 samples"),
     ],
 )
 def test_what_cannot_be_measured_is_said(run, said):

@@ -230,6 +230,48 @@ SCRIPTS = {
         {"lengths"},
         ("add,_rotary",),
     ),
+    "generative.gan_plane": Script(
+        (
+            *("--games", "wgan_gp", "hinge_sn", "--dataset", "grid_of_gaussians", "--width", "8"),
+            *("--examples", "2500", "--seeds", "2", *TRAINED),
+        ),
+        {"fields", "quality", "losses"},
+        ("wgan_gp", "hinge_sn"),
+    ),
+    "generative.gan": Script(
+        (
+            *("--dataset", "digits", "--width", "4", "--latent-dim", "3", "--conditional"),
+            *("--critic-steps", "2", "--samples", "10", "--judge.steps", "2", "--seeds", "2"),
+            *TRAINED,
+        ),
+        {"samples", "over_training", "interpolation", "neighbors", "losses", "quality"},
+        ("wgan_gp",),
+    ),
+    "generative.autoencoder_inversion": Script(
+        (
+            *("--dataset", "digits", "--widths", "6", "--filters", "2", "3", "--latent-dim", "4"),
+            *("--components", "2", "--linear-fit.steps", "3", "--seeds", "2", *TRAINED),
+        ),
+        {"levels", "alignment", "over_training", "pictures"},
+        ("dense", "convolutional", "linear"),
+    ),
+    "generative.autoencoders": Script(
+        (
+            *("--dataset", "digits", "--filters", "2", "--latent-dim", "4", "--patch", "2"),
+            *("--kinds", "masked", "variational", "--labels", "20", "--least-steps", "4"),
+            *("--tune.epochs", "0.1", "--seeds", "2", *TRAINED),
+        ),
+        {"reconstructions", "codes", "samples", "interpolation", "probes", "fine_tuning"},
+        ("masked", "variational"),
+    ),
+    "generative.manifold": Script(
+        (
+            *("--examples", "40", "--dimensions", "4", "--widths", "6"),
+            *("--kinds", "denoising", "variational", "--seeds", "2", *TRAINED),
+        ),
+        {"codes", "losses"},
+        (),
+    ),
     "vision.transfer": Script(
         (
             "--pretrain-on",

@@ -10,6 +10,7 @@ import pytest
 
 from dl_jax.errors import UsageError
 from dl_jax.learners import (
+    GAMES,
     OBJECTIVES,
     adversarial,
     averaged,
@@ -219,6 +220,16 @@ def test_the_average_of_the_generator_is_what_is_kept():
     params, _ = learner.weights(state)
     close(params, state.params["generator"])
     assert not np.allclose(params["head"]["kernel"], last.params["generator"]["head"]["kernel"])
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_games_bound_the_slope_as_they_say(name):
+    learner = GAMES[name].learner(GENERATOR, CRITIC, SGD, latent_dim=3, inputs="point")
+    state, metrics = played(learner, points())
+    assert ("penalty" in metrics.sums) == (name == "wgan_gp")
+    assert ("spectral" in state.model_state["discriminator"]) == (name == "hinge_sn")
+    largest = max(abs(leaf).max() for leaf in jax.tree.leaves(state.params["discriminator"]))
+    assert (largest <= np.float32(0.01)) == (name == "wgan_clip")
 
 
 def test_a_start_is_of_both_networks():

@@ -84,6 +84,19 @@ def test_the_bound_is_that_of_its_formula():
     np.testing.assert_allclose(found["reconstruction"], sure.sum((1, 2, 3)).mean(), rtol=1e-4)
 
 
+def test_numbers_are_as_probable_as_scipy_says():
+    model = variational_autoencoder((4, 4, 1), (6,), 2)
+    learner = variational(model, optax.sgd(0.1), std=0.3)
+    state = begun(learner)
+    params = jax.tree.map(jnp.copy, state.params)
+    params["encoder"]["latent"]["map"]["bias"] = jnp.array([0.0, 0, -60, -60])
+    params["encoder"]["latent"]["map"]["kernel"] *= jnp.array([[1.0, 1, 0, 0]])
+    means = np.asarray(model.apply(params, {}, IMAGES, train=False)[0], float)
+    expected = -scipy.stats.norm.logpdf(IMAGES, means, 0.3).sum((1, 2, 3)).mean()
+    found = jax.jit(learner.eval_step)(state.replace(params=params), BATCH).means()
+    np.testing.assert_allclose(found["reconstruction"], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -109,6 +122,10 @@ def test_it_is_learned(make):
     ("run", "said"),
     [
         (lambda: variational(PLAIN, optax.sgd(0.1)), "the model has no layer 'mean'"),
+        (
+            lambda: variational(variational_autoencoder((2,), (), 1), optax.sgd(0.1), std=0.0),
+            "std is 0.0",
+        ),
         (
             lambda: measured(reconstructing(mlp((4, 4, 1), (), 3), optax.sgd(0.1))),
             "the model gave (8, 3) for examples of shape (8, 4, 4, 1)",

@@ -252,3 +252,18 @@ def test_a_schedule_needs_a_step_and_one_cycle_a_rise():
         OptimizerConfig(schedule="one_cycle")
     with pytest.raises(UsageError, match="total_steps is 0, expected at least 1"):
         make_schedule(OptimizerConfig(schedule="constant"), 0)
+
+
+def test_adams_decays_are_those_of_optax():
+    gradients = [{"dense": {"kernel": jnp.full((2, 3), g), "bias": jnp.full(3, -g)}}
+                 for g in (1.0, -3.0, 0.5)]  # fmt: skip
+    config = OptimizerConfig(learning_rate=0.1, schedule="constant", beta1=0.5, beta2=0.9)
+    found = []
+    for rule in (make_optimizer(config, 10), optax.adam(0.1, b1=0.5, b2=0.9)):
+        state = rule.init(params())
+        for each in gradients:
+            updates, state = rule.update(each, state, params())
+        found.append(updates)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *found)
+    with pytest.raises(UsageError, match="beta1 is 1"):
+        OptimizerConfig(beta1=1.0)

@@ -33,3 +33,12 @@ def test_one_replica_has_no_band():
 def test_a_single_point_has_a_marker():
     (line,) = named_lines({"a": (AT[:1], VALUES[:, :1])}, x="x", y="y").axes[0].get_lines()
     assert line.get_marker() == "o"
+
+
+def test_a_replica_that_diverged_is_counted_and_not_drawn():
+    lost = np.array([[1.0, 2.0, 3.0], [1.0, np.nan, np.nan]])
+    axes = named_lines({"a": (AT, lost), "b": (AT, lost[1:])}, x="x", y="y").axes[0]
+    first, second = axes.get_lines()
+    np.testing.assert_array_equal(first.get_ydata(), lost[0])
+    assert first.get_label() == "a (1 of 2 diverged)"
+    assert second.get_label() == "b (1 of 1 diverged)"

@@ -133,3 +133,18 @@ def test_outputs_may_be_a_tree_with_any_number_of_axes():
 def test_inputs_that_are_not_there_are_named():
     with pytest.raises(UsageError, match="inputs is 'imag', expected one of image, label.*image"):
         predict(network(), {}, {}, images(3), inputs="imag")
+
+
+def test_a_model_of_several_inputs_is_given_them_in_order() -> None:
+    dataset = images(7)
+
+    def apply(params: dict, state: dict, inputs: tuple, *, train: bool, key=None) -> tuple:
+        image, label = inputs
+        return image.sum((1, 2, 3)) * 10.0 + label, state
+
+    model = Model(lambda key: ({}, {}), apply)
+    found = predict(model, {}, {}, dataset, batch_size=3, inputs=("image", "label"))
+    sums = dataset.arrays["image"].sum((1, 2, 3))
+    np.testing.assert_allclose(found, sums * 10 + dataset.arrays["label"])
+    with pytest.raises(UsageError, match="inputs is 'labels', expected one of image, label"):
+        predict(model, {}, {}, dataset, inputs=("image", "labels"))

@@ -6,8 +6,12 @@ With the programs of a user, in which the compiler may unroll a loop or order a 
 from collections.abc import Iterator
 from pathlib import Path
 
+import optax
 import pytest
 
+from dl_jax.data import mixture_splits
+from dl_jax.learners import GAMES, averaged, over_seeds
+from dl_jax.models import mlp_critic, mlp_generator
 from dl_jax.training import fit
 from tests.training.optimization import optimization
 from tests.training.tiny import (
@@ -55,3 +59,26 @@ def test_two_halves_are_the_whole(tmp_path: Path, whole: Trained):
     assert_same_bits(halves.best, whole.fitted.best)
     assert without_seconds(halves.history) == without_seconds(whole.fitted.history)
     assert run.history() == halves.history
+
+
+def played(folder: Path, *, resumed: bool = False, **changes) -> Trained:
+    """A game with everything that a state may hold: spectral vectors, an average, two replicas."""
+    run, data = tiny_run(folder, resumed=resumed), mixture_splits("eight_gaussians", 64)
+    adam = optax.adam(1e-2, b1=0.5)
+    game = GAMES["hinge_sn"]._replace(penalty=1.0)
+    learner = game.learner(
+        mlp_generator(2, 2, (8,)), mlp_critic(2, (8,)), (adam, adam), 2,
+        latent_dim=2, inputs="point",
+    )  # fmt: skip
+    learner = over_seeds(averaged(learner, 0.9), 2)
+    config = tiny_config(evaluate_every=4, monitor="distance", monitor_mode="min", **changes)
+    return Trained(run, fit(learner, data, config, run))
+
+
+def test_two_halves_of_a_game_are_the_whole(tmp_path: Path):
+    whole = played(tmp_path / "whole").fitted
+    played(tmp_path / "halves", steps=12)
+    _, halves = played(tmp_path / "halves", resumed=True)
+    assert_same_bits(halves.state, whole.state)
+    assert_same_bits(halves.best, whole.best)
+    assert without_seconds(halves.history) == without_seconds(whole.history)

@@ -1,0 +1,1 @@
+"""Networks that make examples, and networks that give back what they were given."""

@@ -1,6 +1,6 @@
 """dl_jax's side: learners on random examples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -107,6 +107,25 @@ def predictor(name: str, model: Model, batches: Sequence[np.ndarray]) -> Contend
             jax.block_until_ready(apply(params, state, batch))
 
     return Contender(name, True, run)
+
+
+def compilation(
+    name: str, make_learner: Callable[[], Learner], batch: Batch, *, ours: bool
+) -> Contender:
+    """Tracing and compiling a training step, from nothing."""
+
+    def run() -> None:
+        jax.clear_caches()
+        learner = make_learner()
+        state = jax.eval_shape(learner.init, jax.random.key(0))
+        kept = jax.config.jax_enable_compilation_cache
+        jax.config.update("jax_enable_compilation_cache", False)
+        try:
+            jax.jit(learner.train_step).lower(state, batch).compile()
+        finally:
+            jax.config.update("jax_enable_compilation_cache", kept)
+
+    return Contender(name, ours, run)
 
 
 def flops(learner: Learner, batch: Batch | None = None) -> float:

@@ -6,6 +6,7 @@ tokens and batches of 12 texts. PyTorch's has the same layers with its own atten
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -49,8 +50,13 @@ def transformer() -> Iterator[Workload]:
     yield Workload(
         "transformer, compilation of 24 layers",
         [
-            compilation("6 layers", 6, tokens, ours=False),
-            compilation("24 layers", 24, tokens, ours=True),
+            ours.compilation(
+                f"{layers} layers",
+                partial(our_learner, "float32", layers),
+                {"tokens": tokens},
+                ours=layers == 24,
+            )
+            for layers in (LAYERS, 24)
         ],
         reads="24 layers / 6",
         most=1.5,
@@ -109,23 +115,6 @@ def our_learner(dtype: str, layers: int = LAYERS) -> Learner:
     """A language model with AdamW."""
     model = transformer_lm(VOCABULARY, CONTEXT, width=WIDTH, num_heads=HEADS, num_layers=layers)
     return language_model(with_compute_dtype(model, dtype), optax.adamw(1e-3))
-
-
-def compilation(name: str, layers: int, tokens: np.ndarray, *, ours: bool) -> Contender:
-    """Tracing and compiling a training step, from nothing."""
-
-    def run() -> None:
-        jax.clear_caches()
-        learner = our_learner("float32", layers)
-        state = jax.eval_shape(learner.init, jax.random.key(0))
-        kept = jax.config.jax_enable_compilation_cache
-        jax.config.update("jax_enable_compilation_cache", False)
-        try:
-            jax.jit(learner.train_step).lower(state, {"tokens": tokens}).compile()
-        finally:
-            jax.config.update("jax_enable_compilation_cache", kept)
-
-    return Contender(name, ours, run)
 
 
 def our_attention(way: Way, arrays: list[np.ndarray]) -> Contender:

@@ -112,6 +112,20 @@ def generation() -> Iterator[Workload]:
     return every()
 
 
+def wgan_gp() -> Iterator[Workload]:
+    """WGAN-GP on images of 32x32 pixels: a step of each network, and compilation."""
+    from benchmarks.generative import wgan_gp as every
+
+    return every()
+
+
+def autoencoders() -> Iterator[Workload]:
+    """A convolutional autoencoder of MNIST's images."""
+    from benchmarks.generative import autoencoders as every
+
+    return every()
+
+
 def operations() -> list[Workload]:
     """Convolutions, max-pool and batch normalization, alone, with their derivatives."""
     from benchmarks.operations import operations as every
@@ -172,5 +186,7 @@ SUBJECTS: dict[str, Callable[[], Iterable[Workload]]] = {
     "transformer": transformer,
     "attention": attention,
     "generate": generation,
+    "wgan_gp": wgan_gp,
+    "autoencoder": autoencoders,
     "loops": loops,
 }

@@ -150,7 +150,9 @@ def lost_of(
             )
             for way, back in zip(WAYS, (found[f"decoder/{level}"], alone), strict=True):
                 error = ((back.reshape(went_in.shape) - went_in) ** 2).sum()
-                shares[f"{level}_{way}"] = error / ((went_in - went_in.mean(0)) ** 2).sum()
+                shares[f"{level}_{way}"] = (
+                    error / ((went_in - went_in.mean(0, keepdims=True)) ** 2).sum()
+                )
         return shares
 
     each = jit(jax.vmap(lost))

@@ -96,7 +96,7 @@ class Config:
         if not self.kinds or not self.filters:
             raise UsageError("there are no kinds or no filters, expected at least one of each")
         for count in self.labels:
-            check_integer("labels", count, low=10)
+            check_integer("labels", count, low=1)
         check_range("noise_level", self.noise_level, low=0)
         check_range("hidden", self.hidden, low=0, high=1, exclusive_low=True)
 

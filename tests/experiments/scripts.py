@@ -258,7 +258,7 @@ SCRIPTS = {
     "generative.autoencoders": Script(
         (
             *("--dataset", "digits", "--filters", "2", "--latent-dim", "4", "--patch", "2"),
-            *("--kinds", "masked", "variational", "--labels", "20", "--least-steps", "4"),
+            *("--kinds", "masked", "variational", "--labels", "--least-steps", "4"),
             *("--tune.epochs", "0.1", "--seeds", "2", *TRAINED),
         ),
         {"reconstructions", "codes", "samples", "interpolation", "probes", "fine_tuning"},

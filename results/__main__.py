@@ -88,6 +88,8 @@ def rows(name: str, record: Mapping[str, Any]) -> Iterator[str]:
     for kind, measured in compared.items():
         value = measured[headline]
         spread = f" ± {value['std']:.4f}" if len(value["values"]) > 1 else ""
+        if value.get("diverged"):
+            spread += f" ({value['diverged']} diverged)"
         yield (
             f"| {name}{kind and f': {kind}'} | {source} | {headline} "
             f"| {value['mean']:.4f}{spread}{seen} | {len(value['values'])} "

@@ -51,9 +51,9 @@ def report(
 
     Raises:
         UsageError: nothing was measured under the name `headline`.
-        RunError: a replica never had a finite evaluation.
+        RunError: no replica ever had a finite evaluation. One that had none is marked as diverged.
     """
-    check_trained(fitted)
+    check_trained(fitted, some=True)
     summary = _summarized(measured, np.size(fitted.best_step))
     _check_headline(headline, summary)
     result = write_result(
@@ -105,10 +105,10 @@ def report_each(
 
     Raises:
         UsageError: nothing was measured under the name `headline`.
-        RunError: a replica of one never had a finite evaluation.
+        RunError: as for `report`, of one of them.
     """
     for each in fitted.values():
-        check_trained(each)
+        check_trained(each, some=True)
     summaries = {
         name: _summarized(measured[name], np.size(each.best_step)) for name, each in fitted.items()
     }
@@ -136,14 +136,16 @@ def report_each(
     return result
 
 
-def check_trained(fitted: Fitted) -> None:
+def check_trained(fitted: Fitted, *, some: bool = False) -> None:
     """Raise if a replica diverged before its first evaluation: it has no parameters to report.
+
+    With `some` it is enough that one has.
 
     Raises:
         RunError: says how many did, and what to do.
     """
     lost = np.flatnonzero(np.ravel(fitted.best_step) == NEVER)
-    if len(lost):
+    if len(lost) > (np.size(fitted.best_step) - 1 if some else 0):
         raise RunError(
             f"replica {lost[0]} never had a finite evaluation ({len(lost)} of "
             f"{np.size(fitted.best_step)} did not): lower the learning rate or clip the gradient, "

@@ -38,7 +38,7 @@ from dl_jax.models import (
     wgan_generator,
 )
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import data_figure, report_each
+from dl_jax.reports import check_trained, data_figure, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, metric_curve, predict
 from dl_jax.types import Params, State
@@ -79,10 +79,10 @@ class Config:
     data: ImageData = ImageData()
     judge: FitConfig = FitConfig(epochs=4)
     optimizer: OptimizerConfig = OptimizerConfig(
-        learning_rate=2e-4, schedule="constant", beta1=0.5, beta2=0.9
+        learning_rate=5e-4, schedule="cosine", beta1=0.5, beta2=0.9
     )
     fit: FitConfig = FitConfig(
-        steps=3000, batch_size=320, evaluate_every=300, monitor="frechet_distance",
+        steps=3000, batch_size=250, evaluate_every=300, monitor="frechet_distance",
         monitor_mode="min", stop_on_nonfinite=False,
     )  # fmt: skip
     run: RunOptions = RunOptions()
@@ -143,6 +143,7 @@ def main(config: Config) -> None:
         part.describe("wgan_generator", sizes, part="generator")
         watch = partial(watched, part, learner, generator, judge, at_validation, sizes, config)
         fitted[name] = fit(learner, few, config.fit, part, evaluate=watch)
+        check_trained(fitted[name], some=True)
         given = noise_for(sizes, 5 * config.samples, seed=1)
         made[name] = samples_of(generator, fitted[name].weights, given)
         measured[name] = judged(made[name], judge, at_test, whole=True)

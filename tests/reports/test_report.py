@@ -85,9 +85,18 @@ def test_a_headline_that_was_not_measured_is_refused_before_anything_is_written(
 
 
 def test_a_replica_without_a_finite_evaluation_has_nothing_to_report(run: Run):
-    with pytest.raises(RunError, match=r"^replica 1 never had a finite evaluation \(2 of 3 did"):
-        report(run, fitted([3, -1, -1]), {"accuracy": np.array([0.5, np.nan, np.nan])})
+    with pytest.raises(RunError, match=r"^replica 0 never had a finite evaluation \(2 of 2 did"):
+        report(run, fitted([-1, -1]), {"accuracy": np.array([np.nan, np.nan])})
     assert not (run.directory / "result.json").exists()
+
+
+def test_a_replica_that_diverged_is_marked_and_not_averaged(run: Run, capsys):
+    result = report(run, fitted([3, -1, 4]), {"accuracy": np.array([0.5, np.nan, 0.7])})
+    found = result["test"]["accuracy"]
+    assert found["values"] == [0.5, None, 0.7]
+    assert found["mean"] == pytest.approx(0.6)
+    assert found["diverged"] == 1
+    assert capsys.readouterr().out.startswith("test accuracy 0.6000 ± 0.1414 (1 of 3 diverged), ")
 
 
 def test_what_was_measured_is_kept_if_drawing_fails(run: Run):

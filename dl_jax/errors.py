@@ -2,7 +2,7 @@
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_INTEGER = 2**31 - 1
 """Largest number of steps, examples or units: what an int32 holds."""
@@ -40,6 +40,27 @@ def check_choice(field: str, value: str, options: Iterable[str]) -> str:
         listed = ", ".join(options)
         raise UsageError(f"{field} is {value!r}, expected one of {listed}{nearest(value, options)}")
     return value
+
+
+def check_distinct(field: str, values: Sequence[object]) -> None:
+    """Raise unless there are values, and none of them twice.
+
+    Raises:
+        UsageError: names the field and what is accepted.
+    """
+    if not values or len(set(values)) < len(values):
+        found = ", ".join(map(str, values)) or "empty"
+        raise UsageError(f"{field} is {found}, expected at least one, and each once")
+
+
+def check_multiple(field: str, value: int, of: str, divisor: int) -> None:
+    """Raise unless `divisor`, the value of the field `of`, divides `value`.
+
+    Raises:
+        UsageError: names both fields and values.
+    """
+    if value % divisor:
+        raise UsageError(f"{field} is {value}, expected a multiple of {of}, {divisor}")
 
 
 def check_range(

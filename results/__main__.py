@@ -87,12 +87,13 @@ def rows(name: str, record: Mapping[str, Any]) -> Iterator[str]:
     seen = "" if times == 1 else f" (test set evaluated {times} times)"
     for kind, measured in compared.items():
         value = measured[headline]
+        lost = max(value.get("diverged", 0), measured.get("diverged", 0))
         spread = f" ± {value['std']:.4f}" if len(value["values"]) > 1 else ""
-        if value.get("diverged"):
-            spread += f" ({value['diverged']} diverged)"
+        spread += f" ({lost} diverged)" if lost else ""
+        mean = "" if value["mean"] is None else f"{value['mean']:.4f}"
         yield (
             f"| {name}{kind and f': {kind}'} | {source} | {headline} "
-            f"| {value['mean']:.4f}{spread}{seen} | {len(value['values'])} "
+            f"| {mean}{spread}{seen} | {len(value['values'])} "
             f"| {record['environment']['processor']} | {time} | {command} |"
         )
         time = command = "as above"

@@ -22,7 +22,7 @@ from dl_jax.data.music import (
 from dl_jax.data.noise import noise
 from dl_jax.data.order import Contiguous, GroupedByLength, Order, Shuffled
 from dl_jax.data.process_slice import process_slice
-from dl_jax.data.rolled_sheet import rolled_sheet
+from dl_jax.data.rolled_sheet import SHEET, rolled_sheet
 from dl_jax.data.series import SERIES, SeriesData, load_series
 from dl_jax.data.splits import SPLITS
 from dl_jax.data.stream import evaluation_batches, stream
@@ -64,6 +64,7 @@ from dl_jax.data.windows import Windows
 __all__ = [
     "MIXTURES",
     "SERIES",
+    "SHEET",
     "SPLITS",
     "TABLES",
     "TOYS",

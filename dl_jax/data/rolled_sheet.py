@@ -1,10 +1,24 @@
 """A sheet rolled up in many dimensions: few numbers say where a point of it lies."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dl_jax.data.dataset import Dataset
 from dl_jax.data.splits import SPLITS
 from dl_jax.errors import check_integer, check_range
+
+ANGLES = np.linspace(1.5 * np.pi, 4.5 * np.pi, 10_000)
+"""Of the spiral, whose radius is the angle, scaled to 1 at its end."""
+
+
+def _length(angle: NDArray) -> NDArray:
+    """Of the spiral from its center."""
+    return (angle * np.sqrt(1 + angle**2) + np.arcsinh(angle)) / 2 / ANGLES[-1]
+
+
+LENGTHS = _length(ANGLES) - _length(ANGLES)[0]
+SHEET = (float(LENGTHS[-1]), 2.0)
+"""Length of the sheet, along which it is rolled, and its width."""
 
 
 def rolled_sheet(
@@ -14,7 +28,8 @@ def rolled_sheet(
 
     The sheet is rolled in three (the Swiss roll) and then turned at random into more. A dataset has
     the features `point`, float32 `[examples, dimensions]`, and `place`, float32 `[examples, 2]`:
-    where on the sheet each point lies, both coordinates in [0, 1].
+    where on the flat sheet each point lies, from 0 to `SHEET` in the units of `point`. Every place
+    is as likely.
 
     Args:
         num_examples: points of each split.
@@ -36,10 +51,10 @@ def rolled_sheet(
     splits = {}
     for number, split in enumerate(SPLITS):
         random = np.random.default_rng([seed, number])
-        place = random.uniform(0, 1, (num_examples, 2))
-        angle = np.pi * (1.5 + 3 * place[:, 0])
-        roll = np.stack([angle * np.cos(angle), angle * np.sin(angle)], axis=1) / (4.5 * np.pi)
-        sheet = np.concatenate([roll, 2 * place[:, 1:] - 1], axis=1)
+        place = random.uniform(0, SHEET, (num_examples, 2))
+        angle = np.interp(place[:, 0], LENGTHS, ANGLES)
+        roll = np.stack([angle * np.cos(angle), angle * np.sin(angle)], axis=1) / ANGLES[-1]
+        sheet = np.concatenate([roll, place[:, 1:] - SHEET[1] / 2], axis=1)
         points = sheet @ turned + random.normal(0, 1, (num_examples, dimensions)) * noise
         arrays = {"point": points.astype(np.float32), "place": place.astype(np.float32)}
         splits[split] = Dataset("rolled_sheet", split, arrays)

@@ -2,7 +2,7 @@
 
 from dl_jax.evaluation.calibration import Reliability, calibration_error, reliability
 from dl_jax.evaluation.confusion import PrecisionRecall, confusion_matrix, precision_recall
-from dl_jax.evaluation.linear_probe import LinearProbe, fit_linear_probe
+from dl_jax.evaluation.linear_probe import LinearProbe, fit_linear_probe, probe_accuracy
 from dl_jax.evaluation.mistakes import most_confident_mistakes
 from dl_jax.evaluation.note_baselines import (
     NoteBaselines,
@@ -49,6 +49,7 @@ __all__ = [
     "note_loss",
     "participation_ratio",
     "precision_recall",
+    "probe_accuracy",
     "reliability",
     "rouge",
     "sample_precision_recall",

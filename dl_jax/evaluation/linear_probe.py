@@ -1,5 +1,6 @@
 """How much a linear classifier can read from features: multinomial logistic regression."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,34 @@ class LinearProbe(NamedTuple):
     ) -> float:
         """Share of examples whose label has the largest score."""
         return float((self.logits(features).argmax(-1) == labels).mean())
+
+
+def probe_accuracy(
+    features: Mapping[str, Float[np.ndarray, "_ features"]],
+    labels: Mapping[str, Int[np.ndarray, " _"]],
+    num_classes: int,
+    *,
+    penalties: Sequence[float] = (1e-4, 1e-2),
+) -> float:
+    """Test accuracy of a linear probe whose penalty was chosen on the validation split.
+
+    Args:
+        features: under `train`, `validation` and `test`.
+        labels: likewise.
+        num_classes: that labels count.
+        penalties: to choose from.
+
+    Raises:
+        UsageError: there is no penalty; and as for `fit_linear_probe`.
+    """
+    if not penalties:
+        raise UsageError("there are no penalties, expected at least one")
+    fitted = [
+        fit_linear_probe(features["train"], labels["train"], num_classes, penalty=penalty)
+        for penalty in penalties
+    ]
+    scores = [probe.accuracy(features["validation"], labels["validation"]) for probe in fitted]
+    return fitted[int(np.argmax(scores))].accuracy(features["test"], labels["test"])
 
 
 def fit_linear_probe(

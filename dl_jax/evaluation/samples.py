@@ -10,6 +10,8 @@ from dl_jax.errors import UsageError, check_integer, check_range
 
 Reals = Float[np.ndarray, "reals features"]
 Fakes = Float[np.ndarray, "fakes fake_features"]
+CHUNK = 128
+"""Points whose distances to all examples are in memory at once."""
 
 
 class SamplePrecisionRecall(NamedTuple):
@@ -137,9 +139,12 @@ def nearest_examples(
         UsageError: there are no examples, or they have other features.
     """
     _check_alike(points, examples, least=1)
-    squared = _squared_distances(np.asarray(points, float), np.asarray(examples, float))
-    nearest = squared.argmin(1)
-    return nearest, np.sqrt(squared[np.arange(len(points)), nearest])
+    known, index, distance = np.asarray(examples, float), [], []
+    for start in range(0, len(points), CHUNK):  # all distances at once would fill the memory
+        squared = _squared_distances(np.asarray(points[start : start + CHUNK], float), known)
+        index.append(squared.argmin(1))
+        distance.append(np.sqrt(squared.min(1)))
+    return np.concatenate(index), np.concatenate(distance)
 
 
 def modes_covered(

@@ -12,7 +12,7 @@ from dl_jax.learners.augment import (
 )
 from dl_jax.learners.autoencoding import reconstructing, variational
 from dl_jax.learners.averaged import averaged
-from dl_jax.learners.games import GAMES, Game
+from dl_jax.learners.games import GAMES, Game, GameName
 from dl_jax.learners.language_model import language_model
 from dl_jax.learners.learner import Learner, TrainState, Weights, check_start, initial_weights
 from dl_jax.learners.manual_backprop import manual_backprop
@@ -35,6 +35,7 @@ __all__ = [
     "REPLICATED",
     "AdversarialObjective",
     "Game",
+    "GameName",
     "Learner",
     "Metrics",
     "Objective",

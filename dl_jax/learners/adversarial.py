@@ -68,7 +68,8 @@ def adversarial(
         latent_dim: numbers that an example is made of.
         inputs: name of the real examples in a batch.
         labels: name of their classes, where the networks are told; None tells nothing.
-        prepare: real examples as the discriminator takes them, such as `to_symmetric` for images.
+        prepare: real examples as the discriminator takes them, images in [-1, 1] by
+            `standardize` with a mean and a std of 0.5.
         penalty: weight of the gradient penalty; a concrete 0 leaves it out.
         penalty_norm: that the penalty draws gradients to.
         one_sided: penalize larger norms alone.

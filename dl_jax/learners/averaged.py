@@ -27,7 +27,7 @@ class Averaged(NamedTuple):
     opt_state: Tree
 
 
-def averaged(learner: Learner, decay: Scalar = 0.999) -> Learner:
+def averaged(learner: Learner, decay: Scalar = 0.999, only: str | None = None) -> Learner:
     """`learner` with an exponential moving average of its parameters and model state.
 
         average = d * average + (1 - d) * params,  d = min(decay, (1 + step) / (10 + step))
@@ -39,6 +39,8 @@ def averaged(learner: Learner, decay: Scalar = 0.999) -> Learner:
     Args:
         learner: any learner, also one of several replicas.
         decay: in [0, 1); it may be swept. With 0 the average is the last parameters.
+        only: of several networks, the one that is averaged: its key in `params` and `model_state`,
+            such as `generator`; the others are as they are.
 
     Raises:
         UsageError: the decay is out of range.
@@ -59,13 +61,18 @@ def averaged(learner: Learner, decay: Scalar = 0.999) -> Learner:
         d = jnp.minimum(decay, (1 + step) / (10 + step))
         after, metrics = learner.train_step(replace(state, **before._asdict()), batch)
 
-        def average(old: Array, new: Array) -> Array:
+        def average(old: Tree, new: Tree) -> Tree:
+            if only is None:
+                return jax.tree.map(average_leaf, old, new)
+            return {**new, only: jax.tree.map(average_leaf, old[only], new[only])}
+
+        def average_leaf(old: Array, new: Array) -> Array:
             if not jnp.issubdtype(new.dtype, jnp.inexact):
                 return new
             return (d * old + (1 - d) * new).astype(new.dtype)
 
-        params = jax.tree.map(average, state.params, after.params)
-        model_state = jax.tree.map(average, state.model_state, after.model_state)
+        params = average(state.params, after.params)
+        model_state = average(state.model_state, after.model_state)
         opt_state = Averaged(after.params, after.model_state, after.opt_state)
         return replace(
             after, params=params, model_state=model_state, opt_state=opt_state

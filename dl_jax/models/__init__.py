@@ -29,6 +29,7 @@ from dl_jax.models.resnet import resnet18, resnet34, wide_resnet
 from dl_jax.models.spectral import with_spectral_norm
 from dl_jax.models.transformations import (
     standardize,
+    to_unit,
     with_compute_dtype,
     with_frozen_statistics,
     with_mirrored_evaluation,
@@ -80,6 +81,7 @@ __all__ = [
     "save_weights",
     "split",
     "standardize",
+    "to_unit",
     "transformer_encoder",
     "transformer_lm",
     "transformer_seq2seq",

@@ -1,4 +1,4 @@
-"""Spectral normalization: a network whose layers stretch no direction by more than one."""
+"""Spectral normalization: kernels that, as matrices, stretch no direction by more than one."""
 
 import jax
 
@@ -15,10 +15,11 @@ def with_spectral_norm(model: Model) -> Model:
     """`model` with each kernel divided by its largest singular value.
 
     Its state has, beside the model's own, `spectral`: for each leaf named `kernel`, at its path, a
-    vector that the power iteration improves by one step whenever the network trains. With
-    activations that do not stretch either, what the network computes changes no faster than its
-    inputs. A convolution's kernel is taken as a matrix, of its outputs by all else. The model has
-    no layers: what they compute has other kernels.
+    vector that the power iteration improves by one step whenever the network trains. What dense
+    layers with activations such as ReLU compute then changes no faster than their inputs. A
+    convolution's kernel is taken as a matrix, of its outputs by all else: its slope is bounded too,
+    by the number of windows that a pixel is in. The model has no layers: what they compute has
+    other kernels.
 
     Raises:
         UsageError: when the model is initialized, it has no kernel, or is normalized already.

@@ -123,6 +123,11 @@ def with_mirrored_evaluation(model: Model) -> Model:
     return Model(model.init, apply)
 
 
+def to_unit(images: Shaped[Array, "..."]) -> Float[jax.Array, "..."]:
+    """The pixels of uint8 images in [0, 1], in float32."""
+    return jnp.asarray(images, jnp.float32) / 255
+
+
 def standardize(
     mean: Float[np.ndarray, " channels"], std: Float[np.ndarray, " channels"]
 ) -> Callable[[UInt8[Array, "... channels"]], Float[jax.Array, "... channels"]]:

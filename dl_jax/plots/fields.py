@@ -40,7 +40,7 @@ def scored_planes(
     means nothing. A panel whose scores are not finite has none.
 
     Args:
-        rows: name to panels, as many in each row.
+        rows: name to panels, from the left.
         real: real points.
         side: half the side of the square around 0 that is drawn.
         title: above all panels.
@@ -50,7 +50,9 @@ def scored_planes(
     panels = figure.subplots(len(rows), columns, squeeze=False)
     extent = (-side, side, -side, side)
     for row, (name, planes) in zip(panels, rows.items(), strict=True):
-        for axes, plane in zip(row, planes, strict=True):
+        for axes in row[len(planes) :]:
+            axes.set_visible(False)
+        for axes, plane in zip(row, planes, strict=False):
             axes.set(xticks=[], yticks=[], xlim=extent[:2], ylim=extent[2:], aspect="equal")
             axes.spines[:].set_color(FAINT)
             if np.isfinite(plane.scores).all():

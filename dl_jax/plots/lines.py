@@ -66,7 +66,12 @@ def named_lines(
 
 
 def named_panels(
-    panels: Mapping[str, Mapping[str, Curve]], *, x: str, y: str = "", title: str | None = None
+    panels: Mapping[str, Mapping[str, Curve]],
+    *,
+    x: str,
+    y: str = "",
+    columns: int | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Panels side by side over the same horizontal axis, each as `named_lines` draws it.
 
@@ -74,11 +79,16 @@ def named_panels(
         panels: title of each panel to its curves.
         x: label of the horizontal axis.
         y: label of the vertical axis, at the first panel.
+        columns: panels in a row; all where None.
         title: above all panels.
     """
-    figure = new_figure(4.6 * len(panels), 3.9, title)
-    every = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (name, curves) in zip(every, panels.items(), strict=True):
+    columns = min(columns or len(panels), len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(4.6 * columns, 3.9 * rows, title)
+    every = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in every[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (name, curves) in zip(every, panels.items(), strict=False):
         style_axes(axes, title=name, x=x, y=y if axes is every[0] else "")
         _draw(axes, curves, log_scale=False)
         axes.legend(frameon=False, fontsize=SMALL_SIZE)

@@ -10,14 +10,14 @@ def mean_and_std(values: Any) -> dict[str, Any]:
     """Mean, standard deviation (of a sample; 0 of one value), and the values themselves.
 
     What is not finite is None among the values, left out of mean and deviation, and counted as
-    `diverged` where there is any.
+    `diverged` where there is any. The mean of nothing is None.
     """
     values = np.ravel(values)
     finite = values[np.isfinite(values)]
     std = finite.std(ddof=1) if finite.size > 1 else 0.0
-    mean = finite.mean() if finite.size else np.nan
+    mean = float(finite.mean()) if finite.size else None
     listed = [value if np.isfinite(value) else None for value in values.tolist()]
-    found = {"mean": float(mean), "std": float(std), "values": listed}
+    found = {"mean": mean, "std": float(std), "values": listed}
     lost = values.size - finite.size
     return {**found, "diverged": lost} if lost else found
 
@@ -32,6 +32,8 @@ def format_mean_std(summary: Mapping[str, Any], form: str = ".4f") -> str:
     >>> format_mean_std(mean_and_std([0.5, 0.7, float("nan")]), ".2f")
     '0.60 ± 0.14 (1 of 3 diverged)'
     """
+    if summary["mean"] is None:
+        return "diverged"
     if summary.get("diverged"):
         rest = [value for value in summary["values"] if value is not None]
         lost = f" ({summary['diverged']} of {len(summary['values'])} diverged)"

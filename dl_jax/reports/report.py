@@ -15,7 +15,7 @@ from dl_jax.reports.numbers import format_mean_std, mean_and_std
 from dl_jax.runs import Run
 from dl_jax.runs.command import portable_command
 from dl_jax.training import Fitted
-from dl_jax.training.best import NEVER
+from dl_jax.training.best import NEVER, all_finite
 
 Figures = Mapping[str, Callable[[], Figure]]
 Measured = Mapping[str, Any]
@@ -54,7 +54,7 @@ def report(
         RunError: no replica ever had a finite evaluation. One that had none is marked as diverged.
     """
     check_trained(fitted, some=True)
-    summary = _summarized(measured, np.size(fitted.best_step))
+    summary = _summarized(measured, fitted)
     _check_headline(headline, summary)
     result = write_result(
         run,
@@ -105,13 +105,12 @@ def report_each(
 
     Raises:
         UsageError: nothing was measured under the name `headline`.
-        RunError: as for `report`, of one of them.
+        RunError: as for `report`, of all of them. One that diverged is marked.
     """
-    for each in fitted.values():
-        check_trained(each, some=True)
-    summaries = {
-        name: _summarized(measured[name], np.size(each.best_step)) for name, each in fitted.items()
-    }
+    sound = [name for name, each in fitted.items() if np.max(each.best_step) != NEVER]
+    if not sound:
+        check_trained(next(iter(fitted.values())))
+    summaries = {name: _summarized(measured[name], each) for name, each in fitted.items()}
     for summary in summaries.values():
         _check_headline(headline, summary)
     result = write_result(
@@ -175,16 +174,21 @@ def save_figures(run: Run, figures: Figures) -> None:
             plots.save(figure, path)
 
 
-def _summarized(measured: Measured, replicas: int) -> dict[str, Any]:
-    """A number for each replica as mean and deviation; other arrays as lists, the rest as it is."""
-    summary = {}
+def _summarized(measured: Measured, fitted: Fitted) -> dict[str, Any]:
+    """A number for each replica as mean and deviation; other arrays as lists, the rest as it is.
+
+    Replicas whose last parameters are not finite are counted as `diverged`, where there are any:
+    what was measured of them is from before.
+    """
+    summary, replicas = {}, np.size(fitted.best_step)
+    lost = int(np.sum(~np.asarray(all_finite(fitted.state.params, fitted.state.step.ndim))))
     for name, value in measured.items():
         array = None if isinstance(value, (Mapping, str, int, float)) else np.asarray(value)
         if array is None or array.dtype.kind not in "fiub":
             summary[name] = value
         else:
             summary[name] = mean_and_std(array) if array.size == replicas else array.tolist()
-    return summary
+    return {**summary, "diverged": lost} if lost else summary
 
 
 def _check_headline(headline: str, summary: dict[str, Any]) -> None:
@@ -211,7 +215,7 @@ def _say(run: Run, line: str) -> None:
 def _text(value: Any) -> str:
     """A number, or a mean with its deviation, in print; nothing for anything else."""
     if isinstance(value, Mapping) and "values" in value:
-        return format_mean_std(value, ".4f" if abs(value["mean"]) < 100 else ",.1f")
+        return format_mean_std(value, ".4f" if abs(value["mean"] or 0) < 100 else ",.1f")
     if isinstance(value, float):
         return f"{value:,.4g}"
     return f"{value:,}" if isinstance(value, int) else ""

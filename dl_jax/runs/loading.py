@@ -132,8 +132,10 @@ def _described(directory: Path) -> dict[str, Any]:
         if not all(isinstance(record[name], kind) for name, kind in kinds.items()):
             raise ValueError("it is not the description of a model")
     except FileNotFoundError as error:
+        parts = sorted(each.parent.name for each in directory.glob(f"*/{MODEL_FILE}"))
+        has = f"; its parts do: {', '.join(parts)}" if parts else ""
         raise UsageError(
-            f"there is no {path}: {directory} is no run, or one that does not describe its model"
+            f"there is no {path}: {directory} is no run, or does not describe its model{has}"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be used ({error})") from error

@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
@@ -28,7 +27,7 @@ from dl_jax.data import ImageData, ImageDataset
 from dl_jax.errors import UsageError, check_integer
 from dl_jax.evaluation import linear_cka
 from dl_jax.learners import TrainState, over_seeds, reconstructing
-from dl_jax.models import Model, autoencoder, features, with_preprocessing
+from dl_jax.models import Model, autoencoder, features, to_unit, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
 from dl_jax.runs import RunOptions, launch, open_run
@@ -76,6 +75,8 @@ def main(config: Config) -> None:
     """Train all three, compare level by level, and draw."""
     data = config.data.load()
     train, test = data["train"], data["test"]
+    most = min(len(train), int(np.prod(train.image_shape)))
+    check_integer("components", config.components, high=most)
     networks = {
         DENSE: (config.widths, config.latent_dim, False),
         CONVOLUTIONAL: (config.filters, config.latent_dim, True),
@@ -91,7 +92,7 @@ def main(config: Config) -> None:
         if name == LINEAR:
             fitting, descent = config.linear_fit, config.linear_optimizer
         optimizer = make_optimizer(descent, fitting.updates(train))
-        learner = reconstructing(models[name], optimizer, prepare=as_floats)
+        learner = reconstructing(models[name], optimizer, prepare=to_unit)
         learner, part = over_seeds(learner, config.seeds), run.part(name)
         part.describe("autoencoder", sizes)
         compared = lost_of(models[name], len(widths), data["validation"])
@@ -115,11 +116,6 @@ def main(config: Config) -> None:
     report_each(run, fitted, measured, figures, headline="loss", extras=extras)
 
 
-def as_floats(images: Any) -> jax.Array:
-    """Pixels in [0, 1]."""
-    return jnp.asarray(images, jnp.float32) / 255
-
-
 # Levels.
 
 
@@ -136,7 +132,7 @@ def lost_of(
     That is the squared distance between what went into the encoder's level and what the decoder's
     gave back, as a share of the variance of what went in: 0 is all back, 1 as if the mean were.
     """
-    levels, given = level_names(depth), as_floats(images.arrays["image"][:MEASURED])
+    levels, given = level_names(depth), to_unit(images.arrays["image"][:MEASURED])
     wanted = [f"encoder/{name}" for name in ("inputs", *levels)]
     every = features(model, [*wanted, *(f"decoder/{name}" for name in levels)])
 
@@ -173,7 +169,7 @@ def aligned(
     every = features(model, [*went_in, *came_back])
     params, state = fitted.weights
     found = predict(
-        with_preprocessing(every, as_floats), params, state, images.take(MEASURED), replicas=True
+        with_preprocessing(every, to_unit), params, state, images.take(MEASURED), replicas=True
     )
     return {
         f"{level}_cka": np.array([
@@ -197,7 +193,7 @@ def principal_components(count: int, train: ImageDataset, test: ImageDataset) ->
 
 def flat(images: np.ndarray) -> np.ndarray:
     """Images as vectors of values in [0, 1]."""
-    return np.asarray(images, np.float32).reshape(len(images), -1) / 255
+    return np.asarray(to_unit(images)).reshape(len(images), -1)
 
 
 def beside_principal(fitted: Fitted, principal: PCA) -> dict[str, np.ndarray]:
@@ -256,7 +252,7 @@ def through_levels(model: Model, params: Params, images: np.ndarray) -> dict[str
     """What comes back of images that are encoded down to each level, and decoded from there."""
     encoder, decoder = (model.layers[part].layers for part in ("encoder", "decoder"))
     levels = [name for name in encoder if name != "inputs"]
-    x, found = as_floats(images), {}
+    x, found = to_unit(images), {}
     for depth, level in enumerate(levels):
         x, _ = encoder[level].apply(params["encoder"].get(level, {}), {}, x, train=False)
         back = x

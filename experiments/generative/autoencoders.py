@@ -2,7 +2,8 @@
 
 All have one encoder and one decoder, convolutional. Their features are then judged with few labels
 and with many: by a linear probe, beside raw pixels, a random encoder and principal components; and
-by fine-tuning the encoder, beside the same network from scratch.
+by fine-tuning the encoder, beside the same network from scratch. Numbers of labels are those of the
+training: penalties and steps are chosen on the whole validation split.
 Sources: Vincent et al. (2010), "Stacked denoising autoencoders"; He et al. (2021),
 arXiv:2111.06377, for hidden patches; Kingma and Welling (2013), arXiv:1312.6114.
 Command: python -m experiments.generative.autoencoders --dataset mnist
@@ -20,9 +21,9 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from dl_jax import plots
-from dl_jax.data import SPLITS, Dataset, ImageData, ImageDataset
-from dl_jax.errors import UsageError, check_choice, check_integer, check_range
-from dl_jax.evaluation import fit_linear_probe
+from dl_jax.data import Dataset, ImageData, ImageDataset
+from dl_jax.errors import UsageError, check_choice, check_distinct, check_integer, check_range
+from dl_jax.evaluation import probe_accuracy
 from dl_jax.functional import (
     cross_entropy,
     gaussian_noise,
@@ -40,6 +41,7 @@ from dl_jax.models import (
     features,
     linear,
     split,
+    to_unit,
     variational_autoencoder,
     with_preprocessing,
 )
@@ -47,15 +49,12 @@ from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, predict
-from dl_jax.types import Array
 
 Kind = Literal["vanilla", "denoising", "masked", "variational"]
 SHOWN = 10
 """Images in a row of a figure."""
 POINTS = 1500
 """Images whose codes are drawn as points."""
-PENALTIES = (1e-4, 1e-2)
-"""Of linear probes; the better on the validation split is taken."""
 SCRATCH = "from scratch"
 
 
@@ -91,10 +90,12 @@ class Config:
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        for name in ("latent_dim", "seeds", "patch", "least_steps"):
+        check_integer("latent_dim", self.latent_dim, low=2)
+        for name in ("seeds", "patch", "least_steps"):
             check_integer(name, getattr(self, name), low=1)
-        if not self.kinds or not self.filters:
-            raise UsageError("there are no kinds or no filters, expected at least one of each")
+        check_distinct("kinds", self.kinds)
+        if not self.filters:
+            raise UsageError("there are no filters, expected at least one level")
         for count in self.labels:
             check_integer("labels", count, low=1)
         check_range("noise_level", self.noise_level, low=0)
@@ -115,8 +116,11 @@ def main(config: Config) -> None:
     train, test = data["train"], data["test"]
     sizes = {"input_shape": train.image_shape, "widths": config.filters,
              "latent_dim": config.latent_dim, "convolutional": True}  # fmt: skip
+    check_corruptions(config, train.image_shape)
     run = open_run("autoencoders", config, config.run)
     coders, losses = {}, {}
+    counts = [*config.labels, len(train)]
+    subsets = {count: chosen(train, count, config.fit.seed) for count in counts}
     for kind in config.kinds:
         maker, learner = learner_of(config, kind, sizes, train)
         learner, part = over_seeds(learner, config.seeds), run.part(kind)
@@ -125,8 +129,6 @@ def main(config: Config) -> None:
         evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
         losses[kind] = evaluate(fitted.best, test).means()
         coders[kind] = coder_of(maker, sizes, fitted)
-    counts = [*config.labels, len(train)]
-    subsets = {count: chosen(train, count, config.fit.seed) for count in counts}
     codes = {kind: codes_of(coder, data) for kind, coder in coders.items()}
     probed = {**{k: probe(found, subsets, data) for k, found in codes.items()},
               **baselines(config, sizes, subsets, data)}  # fmt: skip
@@ -151,11 +153,6 @@ def main(config: Config) -> None:
     report_each(run, fitted, measured, figures, extras={"linear_probe": listed})
 
 
-def as_floats(images: Any) -> jax.Array:
-    """Pixels in [0, 1]."""
-    return jnp.asarray(images, jnp.float32) / 255
-
-
 # Autoencoders.
 
 
@@ -166,10 +163,10 @@ def learner_of(
     optimizer = make_optimizer(config.optimizer, config.fit.updates(train))
     if kind == "variational":
         model = variational_autoencoder(**sizes)
-        return "variational_autoencoder", variational(model, optimizer, prepare=as_floats)
+        return "variational_autoencoder", variational(model, optimizer, prepare=to_unit)
     corrupt = corruption(config, kind)
     model = autoencoder(**sizes)
-    return "autoencoder", reconstructing(model, optimizer, prepare=as_floats, corrupt=corrupt)
+    return "autoencoder", reconstructing(model, optimizer, prepare=to_unit, corrupt=corrupt)
 
 
 def corruption(config: Config, kind: str) -> Callable[..., Any] | None:
@@ -186,6 +183,15 @@ def corruption(config: Config, kind: str) -> Callable[..., Any] | None:
     return noises[check_choice("noise", config.noise, noises)]
 
 
+def check_corruptions(config: Config, image_shape: tuple[int, ...]) -> None:
+    """Raise, before anything is trained, unless all kinds of corruption fit the images."""
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    for kind in config.kinds:
+        corrupt = corruption(config, kind)
+        if corrupt is not None:
+            jax.eval_shape(lambda x, corrupt=corrupt: corrupt(x, key=jax.random.key(0)), images)
+
+
 def coder_of(maker: str, sizes: Mapping, fitted: Fitted) -> Coder:
     """Both halves of a trained network; the code of a variational one is the mean."""
     if maker == "autoencoder":
@@ -198,7 +204,7 @@ def coder_of(maker: str, sizes: Mapping, fitted: Fitted) -> Coder:
 
 def codes_of(coder: Coder, data: Mapping[str, ImageDataset]) -> dict[str, np.ndarray]:
     """Codes of each replica, `[replicas, examples, latent_dim]`, of each split."""
-    encode = with_preprocessing(coder.encode, as_floats)
+    encode = with_preprocessing(coder.encode, to_unit)
     return {
         split: predict(encode, *coder.fitted.weights, each, replicas=True)
         for split, each in data.items()
@@ -236,21 +242,16 @@ def probe(
     subsets: Mapping[int, np.ndarray],
     data: Mapping[str, ImageDataset],
 ) -> dict[int, np.ndarray]:
-    """Test accuracy of linear classifiers of features `[replicas, examples, features]`.
-
-    The penalty is chosen on the validation split.
-    """
-    classes, accuracy = data["train"].num_classes, {}
+    """Test accuracy of linear probes of features `[replicas, examples, features]`, by labels."""
+    labels, classes = {s: labels_of(each) for s, each in data.items()}, data["train"].num_classes
+    accuracy = {}
     for count, indices in subsets.items():
+        few = {**labels, "train": labels["train"][indices]}
         each = []
-        for train, validation, test in zip(*(found[s] for s in SPLITS), strict=True):
-            fits = [
-                fit_linear_probe(train[indices], labels_of(data["train"])[indices], classes,
-                                 penalty=penalty)
-                for penalty in PENALTIES
-            ]  # fmt: skip
-            scores = [f.accuracy(validation, labels_of(data["validation"])) for f in fits]
-            each.append(fits[int(np.argmax(scores))].accuracy(test, labels_of(data["test"])))
+        for replica in range(len(found["train"])):
+            own = {s: x[replica] for s, x in found.items()}
+            own["train"] = own["train"][indices]
+            each.append(probe_accuracy(own, few, classes))
         accuracy[count] = np.array(each)
     return accuracy
 
@@ -267,7 +268,7 @@ def baselines(
     principal.fit(pixels["train"])
     encoder = features(autoencoder(**sizes), ["encoder"])
     untrained = jax.jit(encoder.init)(jax.random.key(config.fit.seed))
-    encode = with_preprocessing(encoder, as_floats)
+    encode = with_preprocessing(encoder, to_unit)
     random = {split: predict(encode, *untrained, each)["encoder"] for split, each in data.items()}
     every = {
         "raw pixels": pixels,
@@ -280,9 +281,9 @@ def baselines(
     }
 
 
-def flat(images: Array) -> np.ndarray:
+def flat(images: np.ndarray) -> np.ndarray:
     """Images as vectors of values in [0, 1]."""
-    return np.asarray(images, np.float32).reshape(len(images), -1) / 255
+    return np.asarray(to_unit(images)).reshape(len(images), -1)
 
 
 def fine_tuned(
@@ -327,7 +328,9 @@ def steps_for(config: Config, count: int) -> FitConfig:
     """How long to train with so many labels."""
     batch = min(config.tune.batch_size, count)
     steps = max(config.least_steps, round(config.tune.epochs * count / batch))
-    return replace(config.tune, batch_size=batch, steps=steps, evaluate_every=-(-steps // 4))
+    steps = config.tune.steps or steps
+    every = config.tune.evaluate_every or -(-steps // 4)
+    return replace(config.tune, batch_size=batch, steps=steps, evaluate_every=every)
 
 
 def classifier(network: Model, latent_dim: int, num_classes: int) -> Model:
@@ -336,7 +339,7 @@ def classifier(network: Model, latent_dim: int, num_classes: int) -> Model:
     if "mean" in network.layers:
         layers["mean"] = network.layers["mean"]
     layers |= {"relu": relu, "head": linear(latent_dim, num_classes)}
-    return with_preprocessing(chain(layers), as_floats)
+    return with_preprocessing(chain(layers), to_unit)
 
 
 # Figures.
@@ -347,7 +350,7 @@ def draw_reconstructions(config: Config, coders: Mapping[str, Coder], test: Imag
     images = test.take(SHOWN)
     rows = {"test images": np.asarray(images.arrays["image"])}
     for kind, coder in coders.items():
-        corrupt, shown = corruption(config, kind), as_floats(images.arrays["image"])
+        corrupt, shown = corruption(config, kind), to_unit(images.arrays["image"])
         if corrupt is not None:
             given = corrupt(shown, key=jax.random.key(0))
             shown = given[0] if isinstance(given, tuple) else given
@@ -382,7 +385,7 @@ def draw_interpolation(
     labels = labels_of(test)
     other = int(np.flatnonzero(labels != labels[0])[0])
     t = np.linspace(0, 1, SHOWN, dtype=np.float32)[:, None]
-    mixed = as_floats(test.arrays["image"][[0, other]])
+    mixed = to_unit(test.arrays["image"][[0, other]])
     rows = {"pixels": np.asarray([(1 - s) * mixed[0] + s * mixed[1] for s in t[:, 0]])}
     for kind, coder in coders.items():
         a, b = codes[kind]["test"][0][[0, other]]
@@ -396,7 +399,7 @@ def draw_accuracy(found: Mapping[str, Mapping[int, np.ndarray]], counts: list[in
         name: (np.array(counts), np.stack([each[count] for count in counts], axis=-1))
         for name, each in found.items()
     }
-    return plots.named_lines(curves, x="labels", y="test accuracy", log_x=True)
+    return plots.named_lines(curves, x="training labels", y="test accuracy", log_x=True)
 
 
 if __name__ == "__main__":

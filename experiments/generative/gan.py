@@ -9,16 +9,16 @@ Command: python -m experiments.generative.gan --dataset mnist --seeds 3
 All games side by side: --games standard least_squares wgan_clip wgan_gp hinge_sn
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from dl_jax import plots
 from dl_jax.data import Dataset, ImageData, ImageDataset, image_statistics, noise
-from dl_jax.errors import UsageError, check_integer, check_range
+from dl_jax.errors import check_distinct, check_integer, check_multiple, check_range
 from dl_jax.evaluation import (
     frechet_distance,
     inception_score,
@@ -27,33 +27,48 @@ from dl_jax.evaluation import (
     to_probabilities,
 )
 from dl_jax.functional import cross_entropy
-from dl_jax.learners import GAMES, Learner, TrainState, averaged, over_seeds, supervised
+from dl_jax.learners import (
+    GAMES,
+    GameName,
+    Learner,
+    TrainState,
+    Weights,
+    averaged,
+    over_seeds,
+    supervised,
+)
 from dl_jax.models import (
     Model,
     cnn,
     features,
     on_images,
     standardize,
+    to_unit,
     wgan_critic,
     wgan_generator,
 )
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import check_trained, data_figure, report_each
+from dl_jax.reports import data_figure, game_panels, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
-from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, metric_curve, predict
+from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, predict
 from dl_jax.types import Params, State
 
-GameName = Literal[
-    "saturating", "standard", "least_squares", "wgan_clip", "wgan_gp", "hinge_sn"
-]  # fmt: skip
 FEATURES, LOGITS = "activation1", "head"
 """Layers of the judging network."""
 CONFIDENT = 0.9
 """Probability of a class from which an image counts as one of it."""
 NEIGHBORHOOD = 2000
-"""Images of each kind by which precision and recall are measured."""
+"""Images of each kind by which precision, recall and nearest neighbors are measured."""
 SHOWN = 10
-"""Images in a row of a figure."""
+"""Images in a row of a figure, and rows of samples over training."""
+QUALITY = {
+    "frechet_distance": "Fréchet distance",
+    "inception_score": "inception-style score",
+    "confident": f"samples of a class with probability {CONFIDENT:g}",
+}
+"""What is measured of samples at each evaluation, with the title of its panel."""
+OTHERS = ("precision", "recall", "rarest_class", "commonest_class")
+"""What is measured beside."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +103,11 @@ class Config:
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        if not self.games:
-            raise UsageError(f"there are no games, expected some of {', '.join(GAMES)}")
+        check_distinct("games", self.games)
         for name in ("width", "latent_dim", "critic_steps", "seeds"):
             check_integer(name, getattr(self, name), low=1)
-        check_integer("samples", self.samples, low=SHOWN)
+        check_integer("samples", self.samples, low=2 * SHOWN)
+        check_multiple("batch_size", self.fit.batch_size, "critic_steps", self.critic_steps)
         check_range("average", self.average, low=0, high=1, exclusive_high=True)
 
 
@@ -129,6 +144,7 @@ def main(config: Config) -> None:
     )
     run = open_run("gan", config, config.run)
     judge = trained_judge(config, data, run.part("judge"))
+    known, test = (flat(data[split].arrays["image"][:]) for split in ("train", "test"))
     few = {"train": train, "validation": data["validation"].take(config.samples)}
     at_validation, at_test = (seen_by(judge, each) for each in (few["validation"], data["test"]))
     fitted, measured, made = {}, {}, {}
@@ -138,30 +154,29 @@ def main(config: Config) -> None:
             labels="label" if config.conditional else None,
             prepare=standardize(half, half),  # in [-1, 1]
         )  # fmt: skip
-        learner = averaged(learner, config.average) if config.average else learner
+        if config.average:
+            learner = averaged(learner, config.average, only="generator")
         learner, part = over_seeds(learner, config.seeds), run.part(name)
         part.describe("wgan_generator", sizes, part="generator")
         watch = partial(watched, part, learner, generator, judge, at_validation, sizes, config)
         fitted[name] = fit(learner, few, config.fit, part, evaluate=watch)
-        check_trained(fitted[name], some=True)
         given = noise_for(sizes, 5 * config.samples, seed=1)
-        made[name] = samples_of(generator, fitted[name].weights, given)
-        measured[name] = judged(made[name], judge, at_test, whole=True)
-    test = np.asarray(data["test"].arrays["image"][: 5 * config.samples])
-    first = {name: images[finite(images)][0] for name, images in made.items()}
-    memory = {name: distances_to(images, train, test) for name, images in first.items()}
+        images = samples_of(generator, fitted[name].weights, given)
+        measured[name] = judged(images, judge, at_test, given.arrays.get("label")) | {
+            "distance_to_training": distances(images, known)
+        }
+        made |= {name: images[0]} if np.isfinite(images[0]).all() else {}
     figures = {
         "data": data_figure(data),
-        "samples": lambda: plots.image_rows(
-            {"real": test[: 2 * SHOWN], **{name: each[: 2 * SHOWN] for name, each in first.items()}}
-        ),
+        "samples": partial(draw_samples, made, data["test"]),
         "over_training": partial(draw_training, run, config),
-        "interpolation": partial(draw_interpolations, generator, fitted, sizes),
-        "neighbors": partial(draw_neighbors, first, train),
-        "losses": partial(draw_losses, fitted),
-        "quality": partial(draw_quality, fitted),
+        "interpolation": partial(draw_interpolations, generator, fitted, list(made), sizes),
+        "neighbors": partial(draw_neighbors, made, train),
+        "comparison": partial(game_panels, fitted, QUALITY),
     }
-    extras = {"judge_accuracy": judge.accuracy, "nearest_training_image": memory}
+    # Samples that were learned by heart would be much nearer than images that are as new.
+    new = distances(test[None, :NEIGHBORHOOD], known)
+    extras = {"judge_accuracy": judge.accuracy, "distance_of_test_images": float(new[0])}
     report_each(run, fitted, measured, figures, headline="frechet_distance", extras=extras)
 
 
@@ -195,76 +210,69 @@ def noise_for(sizes: Mapping, count: int, *, seed: int) -> Dataset:
     return noise(count, sizes["latent_dim"], num_classes=sizes["num_classes"], seed=seed)
 
 
-def samples_of(generator: Model, weights, given: Dataset) -> np.ndarray:
-    """Images of each replica: uint8 `[replicas, count, height, width, channels]`.
+def samples_of(generator: Model, weights: Weights, given: Dataset) -> np.ndarray:
+    """Images of each replica in [0, 1], `[replicas, count, height, width, channels]`.
 
-    Those of a replica that diverged are floats that are not numbers, and so are then all.
+    They are rounded to 256 values, as real ones are. A replica that diverged makes no numbers.
     """
     inputs = tuple(given.arrays) if len(given.arrays) > 1 else "noise"
     x = predict(generator, *weights, given, replicas=True, inputs=inputs)
-    pixels = np.round((x + 1) * 127.5)
-    return pixels.astype(np.uint8) if np.isfinite(pixels).all() else pixels
-
-
-def finite(images: np.ndarray) -> np.ndarray:
-    """Which replicas have not diverged."""
-    return np.isfinite(images).all((1, 2, 3, 4))
+    return np.round((x + 1) * 127.5) / np.float32(255)
 
 
 def judged(
-    images: np.ndarray, judge: Judge, real: Seen, *, whole: bool = False
+    images: np.ndarray, judge: Judge, real: Seen, told: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """What the images of each replica are worth; not a number for one that diverged."""
-    right = finite(images)
-    each = [
-        worth(seen_by(judge, Dataset("samples", "test", {"image": one.astype(np.uint8)})), real,
-              whole=whole)
-        for one in images[right]
-    ]  # fmt: skip
-    found = {}
-    for name in each[0] if each else ("frechet_distance", "inception_score"):
-        found[name] = np.full((len(images), *np.shape(each[0][name] if each else ())), np.nan)
-        found[name][right] = [one[name] for one in each]
+    """What the images of each replica are worth; not a number for one that diverged.
+
+    Where they were told classes, the shares of classes are given, and what counts is `obeyed`: how
+    many are of the class that they were told.
+    """
+    names = (*QUALITY, *OTHERS, *(() if told is None else ("obeyed",)))
+    found = {name: np.full(len(images), np.nan) for name in names}
+    for replica in np.flatnonzero(np.isfinite(images).all((1, 2, 3, 4))):
+        pixels = np.round(images[replica] * 255).astype(np.uint8)
+        seen = seen_by(judge, Dataset("samples", "test", {"image": pixels}))
+        for name, value in worth(seen, real).items():
+            found[name][replica] = value
+        if told is not None:
+            found["obeyed"][replica] = (seen.probabilities.argmax(-1) == told).mean()
     return found
 
 
-def worth(samples: Seen, real: Seen, *, whole: bool) -> dict[str, float | np.ndarray]:
-    """What the images of one generator are worth, with their classes if `whole`."""
-    found: dict[str, float | np.ndarray] = {
+def worth(samples: Seen, real: Seen) -> dict[str, float]:
+    """What the images of one generator are worth."""
+    precision, recall = sample_precision_recall(
+        real.features[:NEIGHBORHOOD], samples.features[:NEIGHBORHOOD]
+    )
+    classes = samples.probabilities.shape[-1]
+    shares = np.bincount(samples.probabilities.argmax(-1), minlength=classes) / len(
+        samples.features
+    )
+    return {
         "frechet_distance": frechet_distance(real.features, samples.features),
         "inception_score": inception_score(samples.probabilities),
         "confident": float((samples.probabilities.max(-1) >= CONFIDENT).mean()),
+        "precision": precision,
+        "recall": recall,
+        "rarest_class": float(shares.min()),
+        "commonest_class": float(shares.max()),
     }
-    if whole:
-        precision, recall = sample_precision_recall(
-            real.features[:NEIGHBORHOOD], samples.features[:NEIGHBORHOOD]
-        )
-        classes = samples.probabilities.shape[-1]
-        shares = np.bincount(samples.probabilities.argmax(-1), minlength=classes)
-        found |= {
-            "precision": precision,
-            "recall": recall,
-            "rarest_class": float(shares.min() / shares.sum()),
-            "commonest_class": float(shares.max() / shares.sum()),
-        }
-    return found
 
 
-def distances_to(images: np.ndarray, train: ImageDataset, test: np.ndarray) -> dict[str, float]:
-    """Median distance, in pixels' values, of samples and of test images to the nearest of training.
-
-    Samples that were learned by heart would be much nearer than images that are as new.
-    """
-    known = flat(np.asarray(train.arrays["image"][:]))
-    return {
-        name: float(np.median(nearest_examples(flat(each[:NEIGHBORHOOD]), known)[1]))
-        for name, each in {"samples": images, "test_images": test}.items()
-    }
+def distances(images: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Of each replica the median distance of its images to the nearest training image."""
+    each = [flat(one[:NEIGHBORHOOD]) if one.ndim > 2 else one for one in images]
+    return np.array([
+        np.median(nearest_examples(one, known)[1]) if np.isfinite(one).all() else np.nan
+        for one in each
+    ])  # fmt: skip
 
 
 def flat(images: np.ndarray) -> np.ndarray:
     """Images as vectors of values in [0, 1]."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+    unit = to_unit(images) if images.dtype == np.uint8 else images
+    return np.asarray(unit).reshape(len(images), -1)
 
 
 def watched(
@@ -280,44 +288,56 @@ def watched(
     """Judge the samples at one time, and keep some of the first replica."""
     given = noise_for(sizes, config.samples, seed=0)
     images = samples_of(generator, learner.weights(state), given)
-    if run.writes:
+    if run.writes and np.isfinite(images[0]).all():
         path = run.sample(int(np.ravel(state.step)[0]), ".npy")
         with run.writing(path):
-            np.save(path, images[0, :SHOWN].astype(np.uint8))
-    return judged(images, judge, real)
+            np.save(path, images[0, :SHOWN])
+    return judged(images, judge, real, given.arrays.get("label"))
 
 
 # Figures.
 
 
+def draw_samples(made: Mapping[str, np.ndarray], test: ImageDataset):
+    """Test images, and samples of the first replica of each game."""
+    count = min(2 * SHOWN, len(test))
+    rows = {name: images[:count] for name, images in made.items()}
+    return plots.image_rows({"real": np.asarray(test.arrays["image"][:count]), **rows})
+
+
 def draw_training(run: Run, config: Config):
-    """What the same noise becomes, from evaluation to evaluation, by the last game."""
-    name = config.games[-1]
-    paths = sorted((run.part(name).directory / "samples").glob("*.npy"))
-    chosen = np.unique(np.linspace(0, len(paths) - 1, 10).astype(int))
-    return plots.image_rows({f"step {int(paths[i].stem):,}": np.load(paths[i]) for i in chosen})
+    """What the same noise becomes by each game, from evaluation to evaluation."""
+    rows = {}
+    for name in config.games:
+        paths = sorted((run.part(name).directory / "samples").glob("*.npy"))
+        count = max(3, SHOWN // len(config.games))
+        for index in np.unique(np.linspace(0, len(paths) - 1, count).astype(int)) if paths else ():
+            rows[f"{name}, step {int(paths[index].stem):,}"] = np.load(paths[index])
+    return plots.image_rows(rows)
 
 
-def draw_interpolations(generator: Model, fitted: Mapping[str, Fitted], sizes: Mapping):
+def draw_interpolations(
+    generator: Model, fitted: Mapping[str, Fitted], games: Sequence[str], sizes: Mapping
+):
     """Images along the great circle from one noise to another, a few of each game."""
     rows = {}
     ends = noise_for({**sizes, "num_classes": None}, 6, seed=2).arrays["noise"]
-    for name, each in fitted.items():
+    for name in games:
         for number, (a, b) in enumerate(zip(ends[::2], ends[1::2], strict=True)):
             along = {"noise": great_circle(a, b, SHOWN)}
             if sizes["num_classes"]:
                 along["label"] = np.full(SHOWN, number % sizes["num_classes"], np.int32)
-            path = Dataset("noise", "test", along)
-            images = samples_of(generator, each.weights, path)
-            rows[f"{name} {number + 1}"] = images[finite(images)][0]
+            given = Dataset("noise", "test", along)
+            rows[f"{name} {number + 1}"] = samples_of(generator, fitted[name].weights, given)[0]
     return plots.image_rows(rows)
 
 
 def great_circle(a: np.ndarray, b: np.ndarray, count: int) -> np.ndarray:
     """Points from `a` to `b` whose length is that of noise all along (White, 2016)."""
-    cosine = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-    angle = np.arccos(np.clip(cosine, -1, 1))
     t = np.linspace(0, 1, count, dtype=np.float32)[:, None]
+    angle = np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
+    if np.sin(angle) < 1e-3:  # there is no circle, or every one
+        return (1 - t) * a + t * b
     return ((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)).astype(a.dtype)
 
 
@@ -326,37 +346,9 @@ def draw_neighbors(made: Mapping[str, np.ndarray], train: ImageDataset):
     every = np.asarray(train.arrays["image"][:])
     rows = {}
     for name, images in made.items():
-        shown = images[:SHOWN]
-        rows[f"{name}"] = shown
-        rows[f"nearest to {name}"] = every[nearest_examples(flat(shown), flat(every))[0]]
+        nearest, _ = nearest_examples(flat(images[:SHOWN]), flat(every))
+        rows |= {name: images[:SHOWN], f"nearest to {name}": every[nearest] / np.float32(255)}
     return plots.image_rows(rows)
-
-
-def draw_losses(fitted: Mapping[str, Fitted]):
-    """Losses and gradients of both networks: a panel for each, a line for each game."""
-    named = {
-        "generator_loss": "generator's loss", "discriminator_loss": "critic's loss",
-        "distance": "critic's distance of real and fake",
-        "generator_gradient": "norm of the generator's gradient",
-        "discriminator_gradient": "norm of the critic's gradient",
-    }  # fmt: skip
-    return over_steps(fitted, named, "train")
-
-
-def draw_quality(fitted: Mapping[str, Fitted]):
-    """What samples are worth over training: a panel for each number, a line for each game."""
-    named = {"frechet_distance": "Fréchet distance", "inception_score": "inception-style score",
-             "confident": f"share with a class of probability {CONFIDENT:g}"}  # fmt: skip
-    return over_steps(fitted, named, "validation")
-
-
-def over_steps(fitted: Mapping[str, Fitted], named: Mapping[str, str], split: str):
-    """A panel for each metric, a line for each game."""
-    panels = {
-        title: {game: metric_curve(each, metric, split) for game, each in fitted.items()}
-        for metric, title in named.items()
-    }
-    return plots.named_panels(panels, x="step of the generator")
 
 
 if __name__ == "__main__":

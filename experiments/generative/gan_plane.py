@@ -12,26 +12,22 @@ Command: python -m experiments.generative.gan_plane
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 import numpy as np
 
 from dl_jax import plots
-from dl_jax.compilation import jit
 from dl_jax.data import MIXTURES, Dataset, mixture_centers, mixture_splits, noise, toy_splits
-from dl_jax.errors import UsageError, check_integer, check_range
+from dl_jax.errors import check_distinct, check_integer, check_multiple, check_range
 from dl_jax.evaluation import modes_covered, sample_precision_recall, sliced_wasserstein
-from dl_jax.learners import GAMES, Learner, TrainState, averaged, over_seeds
-from dl_jax.models import Model, mlp_critic, mlp_generator, with_spectral_norm
+from dl_jax.learners import GAMES, GameName, Learner, TrainState, averaged, over_seeds
+from dl_jax.models import Model, mlp_critic, mlp_generator
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import report_each
+from dl_jax.reports import game_panels, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
-from dl_jax.training import FitConfig, Fitted, fit, metric_curve, predict
+from dl_jax.training import FitConfig, fit, predict
 
-GameName = Literal[
-    "saturating", "standard", "least_squares", "wgan_clip", "wgan_gp", "hinge_sn"
-]  # fmt: skip
 SAMPLES = 2500
 """Samples that are measured, of each replica."""
 SIDES = {"eight_gaussians": 3.0, "grid_of_gaussians": 5.0, "swiss_roll": 1.4}
@@ -40,6 +36,13 @@ PLACES = 48
 """Places along each side at which the critic is asked."""
 TIMES = 4
 """Times at which it is drawn."""
+POINTS = {
+    "sliced_wasserstein": "sliced Wasserstein distance", "precision": "precision",
+    "recall": "recall",
+}  # fmt: skip
+"""What is measured of samples, with the title of its panel."""
+MODES = {"modes": "modes covered", "near": "samples near a mode"}
+"""What is measured beside, where they are to be of a mixture."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,13 @@ class Config:
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        if not self.games:
-            raise UsageError(f"there are no games, expected some of {', '.join(GAMES)}")
+        check_distinct("games", self.games)
         check_integer("examples", self.examples, low=SAMPLES)
         for name in ("width", "latent_dim", "critic_steps", "seeds"):
             check_integer(name, getattr(self, name), low=1)
+        check_multiple("batch_size", self.fit.batch_size, "critic_steps", self.critic_steps)
         check_range("penalty", self.penalty, low=0, exclusive_low=True)
         check_range("average", self.average, low=0, high=1, exclusive_high=True)
-
-
-class Players(NamedTuple):
-    """The networks of a game."""
-
-    generator: Model
-    critic: Model
 
 
 def main(config: Config) -> None:
@@ -102,7 +98,7 @@ def main(config: Config) -> None:
     )
     sizes = {"features": 2, "latent_dim": config.latent_dim, "widths": (config.width,) * 3}
     run = open_run("gan_plane", config, config.run)
-    fitted, measured, planes, drawn = {}, {}, {}, {}
+    fitted, measured, planes = {}, {}, {}
     for name in config.games:
         generator, critic = mlp_generator(**sizes), mlp_critic(2, sizes["widths"])
         game, part = GAMES[name], run.part(name)
@@ -111,14 +107,16 @@ def main(config: Config) -> None:
             generator, critic, optimizers, config.critic_steps,
             latent_dim=config.latent_dim, inputs="point",
         )  # fmt: skip
-        learner = averaged(learner, config.average) if config.average else learner
+        if config.average:
+            learner = averaged(learner, config.average, only="generator")
         learner = over_seeds(learner, config.seeds)
-        players = Players(generator, with_spectral_norm(critic) if game.spectral_norm else critic)
         part.describe("mlp_generator", sizes, part="generator")
-        watch = partial(watched, part, learner, players, data["validation"], config)
+        watch = partial(
+            watched, part, learner, generator, game.critic(critic), data["validation"], config
+        )
         fitted[name] = fit(learner, data, config.fit, part, evaluate=watch)
-        drawn[name] = samples_of(generator, fitted[name].weights, config, seed=1)
-        measured[name] = quality(drawn[name], data["test"])
+        samples = samples_of(generator, fitted[name].weights, config, seed=1)
+        measured[name] = quality(samples, data["test"])
         planes[name] = kept_planes(part)
     real = np.asarray(data["test"].arrays["point"])
     figures = {
@@ -126,8 +124,7 @@ def main(config: Config) -> None:
             {config.dataset.replace("_", " "): real[:1000]}, np.zeros(1000, int), ("",)
         ),
         "fields": lambda: plots.scored_planes(planes, real[:500], SIDES[config.dataset]),
-        "quality": partial(draw_quality, fitted),
-        "losses": partial(draw_losses, fitted),
+        "comparison": partial(game_panels, fitted, named(data["test"])),
     }
     headline = "modes" if config.dataset in MIXTURES else "sliced_wasserstein"
     report_each(run, fitted, measured, figures, headline=headline)
@@ -150,11 +147,15 @@ def quality(samples: np.ndarray, real: Dataset) -> dict[str, np.ndarray]:
     """How good the samples of each replica are; not a number for one that diverged."""
     finite = np.isfinite(samples).all((1, 2))
     each = [measured_points(one, real) for one in samples[finite]]
-    names = each[0] if each else measured_points(samples[0] * 0, real)
-    found = {name: np.full(len(samples), np.nan) for name in names}
+    found = {name: np.full(len(samples), np.nan) for name in named(real)}
     for name, values in found.items():
         values[finite] = [one[name] for one in each]
     return found
+
+
+def named(real: Dataset) -> dict[str, str]:
+    """What is measured beside these points, with titles."""
+    return {**MODES, **POINTS} if real.name in MIXTURES else POINTS
 
 
 def measured_points(samples: np.ndarray, real: Dataset) -> dict[str, float]:
@@ -175,20 +176,21 @@ def measured_points(samples: np.ndarray, real: Dataset) -> dict[str, float]:
 def watched(
     run: Run,
     learner: Learner,
-    players: Players,
+    generator: Model,
+    critic: Model,
     real: Dataset,
     config: Config,
     state: TrainState,
 ) -> Mapping[str, np.ndarray]:
     """Measure the samples at one time, and keep what is drawn of the first replica."""
-    samples = samples_of(players.generator, learner.weights(state), config, seed=0)
+    samples = samples_of(generator, learner.weights(state), config, seed=0)
     along = SIDES[config.dataset] * np.linspace(-1, 1, PLACES, dtype=np.float32)
     places = np.stack(np.meshgrid(along, along), -1).reshape(-1, 2)
     params, model_state = jax.tree.map(
         lambda leaf: leaf[0], (state.params["discriminator"], state.model_state["discriminator"])
     )
-    judge = jit(partial(players.critic.apply, train=False))
-    scores, _ = judge(params, model_state, places)
+    grid = Dataset("grid", "test", {"point": places})
+    scores = predict(critic, params, model_state, grid, inputs="point")
     step = int(np.ravel(state.step)[0])
     if run.writes:
         path = run.sample(step, ".npz")
@@ -207,33 +209,6 @@ def kept_planes(run: Run) -> list[plots.ScoredPlane]:
             scores = kept["scores"].reshape(PLACES, PLACES)
             planes.append(plots.ScoredPlane(f"step {int(path.stem):,}", scores, kept["samples"]))
     return planes
-
-
-def draw_quality(fitted: Mapping[str, Fitted]):
-    """What was measured of the samples, over training."""
-    first = next(iter(fitted.values())).history
-    named = {"modes": "modes covered", "near": "samples near a mode",
-             "sliced_wasserstein": "sliced Wasserstein distance"}  # fmt: skip
-    shown = [name for name in named if any(name in row for row in first)]
-    panels = {
-        named[metric]: {
-            game: metric_curve(each, metric, "validation") for game, each in fitted.items()
-        }
-        for metric in shown
-    }
-    return plots.named_panels(panels, x="step of the generator")
-
-
-def draw_losses(fitted: Mapping[str, Fitted]):
-    """Losses and gradients of both networks: a panel for each, a line for each game."""
-    names = ("generator_loss", "discriminator_loss", "generator_gradient", "discriminator_gradient")
-    panels = {
-        metric.replace("_gradient", "'s gradient norm").replace("_", "'s "): {
-            game: metric_curve(each, metric, "train") for game, each in fitted.items()
-        }
-        for metric in names
-    }
-    return plots.named_panels(panels, x="step of the generator")
 
 
 if __name__ == "__main__":

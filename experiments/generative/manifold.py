@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from dl_jax import plots
-from dl_jax.data import Dataset, rolled_sheet
-from dl_jax.errors import UsageError, check_integer, check_range
-from dl_jax.functional import gaussian_noise, masking_noise, tanh
+from dl_jax.data import SHEET, Dataset, rolled_sheet
+from dl_jax.errors import UsageError, check_distinct, check_integer, check_range
+from dl_jax.functional import gaussian_noise, tanh
 from dl_jax.learners import Learner, over_seeds, reconstructing, variational
 from dl_jax.models import Model, autoencoder, features, variational_autoencoder
 from dl_jax.optim import OptimizerConfig, make_optimizer
@@ -50,7 +52,8 @@ class Config:
     dimensions: int = 32
     """Dimensions in which the sheet is rolled up."""
     noise: float = 0.05
-    """Standard deviation of what the denoising one takes out, and of the variational one's."""
+    """Standard deviation of the noise that the denoising one takes out, and of the points around
+    what the variational one decodes."""
     hidden: float = 0.2
     """Probability that a coordinate is hidden from the masked one."""
     seeds: int = 1
@@ -60,10 +63,11 @@ class Config:
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:
-        if not self.kinds or not self.widths:
-            raise UsageError("there are no kinds or no widths, expected at least one of each")
-        for name in ("examples", "seeds"):
-            check_integer(name, getattr(self, name), low=1)
+        check_distinct("kinds", self.kinds)
+        if not self.widths:
+            raise UsageError("there are no widths, expected at least one level")
+        check_integer("examples", self.examples, low=2 * NEIGHBORS)
+        check_integer("seeds", self.seeds, low=1)
         check_range("noise", self.noise, low=0, exclusive_low=True)
         check_range("hidden", self.hidden, low=0, high=1, exclusive_high=True)
 
@@ -108,10 +112,16 @@ def network_of(config: Config, kind: str, train: Dataset) -> tuple[Model, Learne
     corrupt = {
         "vanilla": None,
         "denoising": partial(gaussian_noise, std=config.noise),
-        "masked": partial(masking_noise, rate=config.hidden),
+        "masked": partial(hide_coordinates, rate=config.hidden),
     }[kind]
     model = autoencoder(**sizes)
     return model, reconstructing(model, optimizer, inputs="point", corrupt=corrupt)
+
+
+def hide_coordinates(points: jax.Array, rate: float, *, key: jax.Array):
+    """Points with coordinates set to zero at random, and which they are."""
+    hidden = jax.random.bernoulli(key, rate, points.shape)
+    return jnp.where(hidden, 0, points), hidden
 
 
 def compared(test: Dataset, codes: np.ndarray, back: np.ndarray) -> dict[str, np.ndarray]:
@@ -120,8 +130,7 @@ def compared(test: Dataset, codes: np.ndarray, back: np.ndarray) -> dict[str, np
     The nearest points on the sheet itself are compared with the nearest by code.
     """
     points, place = (np.asarray(test.arrays[name]) for name in ("point", "place"))
-    # The sheet is longer than it is wide.
-    near = nearest(place * sheet_sides())
+    near = nearest(place)
     return {
         "neighbors": np.array([
             np.mean([len(set(a) & set(b)) for a, b in zip(near, nearest(one), strict=True)])
@@ -129,13 +138,6 @@ def compared(test: Dataset, codes: np.ndarray, back: np.ndarray) -> dict[str, np
         ]) / NEIGHBORS,
         "error": ((back - points) ** 2).mean((1, 2)),
     }  # fmt: skip
-
-
-def sheet_sides() -> np.ndarray:
-    """Length and width of the sheet: that of the spiral, and of its other side."""
-    angle = np.linspace(1.5 * np.pi, 4.5 * np.pi, 2000)
-    spiral = np.stack([angle * np.cos(angle), angle * np.sin(angle)], axis=1) / (4.5 * np.pi)
-    return np.array([np.linalg.norm(np.diff(spiral, axis=0), axis=1).sum(), 2.0])
 
 
 def nearest(points: np.ndarray) -> np.ndarray:
@@ -146,9 +148,9 @@ def nearest(points: np.ndarray) -> np.ndarray:
 
 def draw_codes(panels: Mapping[str, np.ndarray], test: Dataset):
     """Points in the plane, in the colors of bands along the sheet."""
-    bands = np.minimum((test.arrays["place"][:, 0] * BANDS).astype(int), BANDS - 1)[:DRAWN]
+    bands = np.minimum((test.arrays["place"][:, 0] / SHEET[0] * BANDS).astype(int), BANDS - 1)
     shown = {name: np.asarray(each[:DRAWN]) for name, each in panels.items()}
-    return plots.labeled_points(shown, bands, [str(band + 1) for band in range(BANDS)])
+    return plots.labeled_points(shown, bands[:DRAWN], [str(band + 1) for band in range(BANDS)])
 
 
 def draw_losses(fitted: Mapping[str, Fitted]):

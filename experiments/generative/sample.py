@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from dl_jax import plots
 from dl_jax.data import noise
 from dl_jax.errors import UsageError, check_integer
+from dl_jax.functional import sigmoid
 from dl_jax.models import split
 from dl_jax.runs import Loaded, launch, load_run
 from dl_jax.training import predict
@@ -73,7 +74,8 @@ def examples(loaded: Loaded, config: Config) -> np.ndarray:
 
 def images(loaded: Loaded, config: Config) -> Figure:
     """Images in [-1, 1] as a grid."""
-    columns = loaded.arguments.get("num_classes") or COLUMNS
+    classes = loaded.arguments.get("num_classes")
+    columns = classes if classes and classes <= 2 * COLUMNS else COLUMNS
     return plots.image_grid((examples(loaded, config) + 1) / 2, columns=columns)
 
 
@@ -96,7 +98,7 @@ def decoded(loaded: Loaded, config: Config) -> Figure:
     given = noise(config.count, loaded.arguments["latent_dim"], seed=config.seed)
     decoder = split(loaded.model, "mean")[1]
     logits = predict(decoder, loaded.params, loaded.model_state, given, inputs="noise")
-    return plots.image_grid(1 / (1 + np.exp(-logits)), columns=COLUMNS)
+    return plots.image_grid(np.asarray(sigmoid(logits)), columns=COLUMNS)
 
 
 GENERATORS: dict[str, Callable[[Loaded, Config], Figure]] = {

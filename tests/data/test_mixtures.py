@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dl_jax.data import MIXTURES, mixture_centers, mixture_splits, noise, rolled_sheet
+from dl_jax.data import MIXTURES, SHEET, mixture_centers, mixture_splits, noise, rolled_sheet
 from dl_jax.errors import UsageError
 
 
@@ -32,7 +32,15 @@ def test_a_sheet_has_three_dimensions_of_many_and_is_not_flat():
     assert values[2] > 5
     assert values[3] < 1e-3  # the turn is common to all splits
     place = data["train"].arrays["place"]
-    assert 0 <= place.min() < 0.01 < 0.99 < place.max() <= 1
+    assert (place.min(0) >= 0).all()
+    np.testing.assert_allclose(place.max(0), SHEET, rtol=0.01)
+    # Neighbors on the sheet are as far from each other in space.
+    near, place = data["train"].take(400).arrays["point"], place[:400]
+    flat = np.linalg.norm(place[:, None] - place, axis=-1)
+    space = np.linalg.norm(near[:, None] - near, axis=-1)
+    close = (flat < 0.15) & (flat > 0)
+    np.testing.assert_allclose(space[close] / flat[close], 1, atol=0.02)
+    place = data["train"].arrays["place"]
     # Its length is not a linear function of its points, its width is.
     with_one = np.concatenate([train, np.ones((2000, 1))], axis=1)
     left = [np.linalg.lstsq(with_one, place[:, i], rcond=None)[1] for i in range(2)]

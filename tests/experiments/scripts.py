@@ -235,16 +235,16 @@ SCRIPTS = {
             *("--games", "wgan_gp", "hinge_sn", "--dataset", "grid_of_gaussians", "--width", "8"),
             *("--examples", "2500", "--seeds", "2", *TRAINED),
         ),
-        {"fields", "quality", "losses"},
+        {"fields", "comparison"},
         ("wgan_gp", "hinge_sn"),
     ),
     "generative.gan": Script(
         (
             *("--dataset", "digits", "--width", "4", "--latent-dim", "3", "--conditional"),
-            *("--critic-steps", "2", "--samples", "10", "--judge.steps", "2", "--seeds", "2"),
+            *("--critic-steps", "2", "--samples", "20", "--judge.steps", "2", "--seeds", "2"),
             *TRAINED,
         ),
-        {"samples", "over_training", "interpolation", "neighbors", "losses", "quality"},
+        {"samples", "over_training", "interpolation", "neighbors", "comparison"},
         ("wgan_gp",),
     ),
     "generative.autoencoder_inversion": Script(

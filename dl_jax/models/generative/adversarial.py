@@ -48,7 +48,9 @@ def wgan_generator(
     Source: Radford et al. (2015), arXiv:1511.06434; Gulrajani et al. (2017), arXiv:1704.00028.
     """
     described = f"wgan_generator sizes are {image_shape=}, {latent_dim=}, {width=}, {num_classes=}"
-    check_sizes(described, image_shape, (latent_dim, width), (num_classes or 1,))
+    check_sizes(
+        described, image_shape, (latent_dim, width), () if num_classes is None else (num_classes,)
+    )
     (height, columns), doublings = smallest(image_shape)
     inputs, (features,) = inputs_with_label("wgan_generator", (latent_dim,), num_classes)
     channels = width * 2 ** (doublings - 1)
@@ -88,7 +90,7 @@ def wgan_critic(
     section 4.
     """
     described = f"wgan_critic sizes are {image_shape=}, {width=}, {num_classes=}"
-    check_sizes(described, image_shape, (width,), (num_classes or 1,))
+    check_sizes(described, image_shape, (width,), () if num_classes is None else (num_classes,))
     (height, columns), halvings = smallest(image_shape)
     inputs, (*_, channels) = inputs_with_label("wgan_critic", image_shape, num_classes)
     layers: dict[str, Layer] = {"inputs": inputs}
@@ -122,7 +124,9 @@ def mlp_generator(
     Source: Goodfellow et al. (2014), arXiv:1406.2661.
     """
     described = f"mlp_generator sizes are {features=}, {latent_dim=}, {widths=}, {num_classes=}"
-    check_sizes(described, (features, latent_dim), widths, (num_classes or 1,))
+    check_sizes(
+        described, (features, latent_dim), widths, () if num_classes is None else (num_classes,)
+    )
     inputs, (given,) = inputs_with_label("mlp_generator", (latent_dim,), num_classes)
     return chain({"inputs": inputs, **dense_layers((given, *widths, features), relu, 0, he_normal)})
 
@@ -143,7 +147,7 @@ def mlp_critic(
     Source: Goodfellow et al. (2014), arXiv:1406.2661.
     """
     described = f"mlp_critic sizes are {features=}, {widths=}, {num_classes=}"
-    check_sizes(described, (features,), widths, (num_classes or 1,))
+    check_sizes(described, (features,), widths, () if num_classes is None else (num_classes,))
     inputs, (given,) = inputs_with_label("mlp_critic", (features,), num_classes)
     layers = dense_layers((given, *widths, 1), relu, 0, he_normal)
     return chain({"inputs": inputs, **layers, "score": score})

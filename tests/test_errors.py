@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dl_jax.errors import RunError, UsageError, check_choice, check_range, nearest
+from dl_jax.errors import (
+    RunError,
+    UsageError,
+    check_choice,
+    check_distinct,
+    check_multiple,
+    check_range,
+    nearest,
+)
 
 numbers = st.floats(-5, 5)
 
@@ -90,3 +98,21 @@ def test_infinity_lies_above_a_low_bound_and_not_below_a_high_one():
     check_range("rate", math.inf, low=0.0)
     with pytest.raises(UsageError, match="inf"):
         check_range("rate", math.inf, high=1e6)
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        (lambda: check_distinct("games", ()), "games is empty, expected at least one, and each"),
+        (lambda: check_distinct("games", ("a", "b", "a")), "games is a, b, a, expected"),
+        (
+            lambda: check_multiple("batch_size", 10, "critic_steps", 3),
+            "batch_size is 10, expected a multiple of critic_steps, 3",
+        ),
+    ],
+)
+def test_lists_and_multiples(check, said):
+    check_distinct("games", ("a", "b"))
+    check_multiple("batch_size", 12, "critic_steps", 3)
+    with pytest.raises(UsageError, match=said):
+        check()

@@ -95,7 +95,8 @@ def report_each(
 
     Args:
         run: whose directory is written to.
-        fitted: what `fit_each` gave, by the learner's name.
+        fitted: what `fit_each` gave, by the learner's name. There may be more than are compared:
+            their time counts.
         measured: what was measured on the test set, by the learner's name.
         figures: as for `report`; no curves are drawn unless they are among them.
         headline: as for `report`, the same for all.
@@ -110,7 +111,7 @@ def report_each(
     sound = [name for name, each in fitted.items() if np.max(each.best_step) != NEVER]
     if not sound:
         check_trained(next(iter(fitted.values())))
-    summaries = {name: _summarized(measured[name], each) for name, each in fitted.items()}
+    summaries = {name: _summarized(each, fitted[name]) for name, each in measured.items()}
     for summary in summaries.values():
         _check_headline(headline, summary)
     result = write_result(

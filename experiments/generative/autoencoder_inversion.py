@@ -78,16 +78,19 @@ def main(config: Config) -> None:
     most = min(len(train), int(np.prod(train.image_shape)))
     check_integer("components", config.components, high=most)
     networks = {
-        DENSE: (config.widths, config.latent_dim, False),
-        CONVOLUTIONAL: (config.filters, config.latent_dim, True),
-        LINEAR: ((), config.components, False),
-    }
+        name: {"input_shape": train.image_shape, "widths": widths, "latent_dim": latent_dim,
+               "convolutional": name == CONVOLUTIONAL}
+        for name, widths, latent_dim in (
+            (DENSE, config.widths, config.latent_dim),
+            (CONVOLUTIONAL, config.filters, config.latent_dim),
+            (LINEAR, (), config.components),
+        )
+    }  # fmt: skip
+    models = {name: autoencoder(**sizes) for name, sizes in networks.items()}
     run = open_run("autoencoder_inversion", config, config.run)
-    models, fitted, measured = {}, {}, {}
-    for name, (widths, latent_dim, convolutional) in networks.items():
-        sizes = {"input_shape": train.image_shape, "widths": widths, "latent_dim": latent_dim,
-                 "convolutional": convolutional}  # fmt: skip
-        models[name] = autoencoder(**sizes)
+    fitted, measured = {}, {}
+    for name, sizes in networks.items():
+        depth = len(sizes["widths"])
         fitting, descent = config.fit, config.optimizer
         if name == LINEAR:
             fitting, descent = config.linear_fit, config.linear_optimizer
@@ -95,13 +98,13 @@ def main(config: Config) -> None:
         learner = reconstructing(models[name], optimizer, prepare=to_unit)
         learner, part = over_seeds(learner, config.seeds), run.part(name)
         part.describe("autoencoder", sizes)
-        compared = lost_of(models[name], len(widths), data["validation"])
+        compared = lost_of(models[name], depth, data["validation"])
         fitted[name] = fit(learner, data, fitting, part, evaluate=compared)
         evaluate = make_evaluate(learner, fitting.evaluation_batch_size)
         measured[name] = {
             **evaluate(fitted[name].best, test).means(),
-            **lost_of(models[name], len(widths), test)(fitted[name].best),
-            **aligned(models[name], len(widths), fitted[name], test),
+            **lost_of(models[name], depth, test)(fitted[name].best),
+            **aligned(models[name], depth, fitted[name], test),
         }
     principal = principal_components(config.components, train, test)
     measured[LINEAR] |= beside_principal(fitted[LINEAR], principal[0])

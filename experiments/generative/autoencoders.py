@@ -134,11 +134,15 @@ def main(config: Config) -> None:
               **baselines(config, sizes, subsets, data)}  # fmt: skip
     tuned, tunings = fine_tuned(config, sizes, coders, subsets, data, run)
     measured = {
-        kind: {"accuracy": probed[kind][len(train)], **losses[kind]} for kind in config.kinds
+        kind: {
+            "accuracy": probed[kind][len(train)],
+            **losses[kind],
+            "linear_probe": listed(probed[kind]),
+            "fine_tuning": listed(tuned[kind]),
+        }
+        for kind in config.kinds
     }
     fitted = {kind: coder.fitted for kind, coder in coders.items()} | tunings
-    for name, accuracy in tuned.items():
-        measured |= {part: {"accuracy": accuracy[count]} for part, count in parts_of(name, counts)}
     figures = {
         "data": data_figure(data),
         "reconstructions": partial(draw_reconstructions, config, coders, test),
@@ -148,9 +152,16 @@ def main(config: Config) -> None:
         "probes": partial(draw_accuracy, probed, counts),
         "fine_tuning": partial(draw_accuracy, tuned, counts),
     }
-    listed = {name: {str(n): np.ravel(a).tolist() for n, a in found.items()}
-              for name, found in probed.items()}  # fmt: skip
-    report_each(run, fitted, measured, figures, extras={"linear_probe": listed})
+    extras = {
+        "linear_probe": {name: listed(probed[name]) for name in probed if name not in coders},
+        "fine_tuning": {SCRATCH: listed(tuned[SCRATCH])},
+    }
+    report_each(run, fitted, measured, figures, extras=extras)
+
+
+def listed(accuracy: Mapping[int, np.ndarray]) -> dict[str, list[float]]:
+    """Accuracies of replicas by the number of labels, as JSON has them."""
+    return {str(count): np.ravel(values).tolist() for count, values in accuracy.items()}
 
 
 # Autoencoders.
@@ -307,7 +318,8 @@ def fine_tuned(
             params, state = first_of(coders[name].fitted)
             start = ({"encoder": params["encoder"]}, state)
         accuracy[name] = {}
-        for part, count in parts_of(name, list(subsets)):
+        for count in subsets:
+            part = f"{name}, {count} labels"
             labeled = {**data, "train": data["train"].subset(subsets[count])}
             tuning = steps_for(config, count)
             optimizer = make_optimizer(config.optimizer, tuning.steps or 1)
@@ -317,11 +329,6 @@ def fine_tuned(
             found = evaluate(trained[part].best, data["test"]).means()
             accuracy[name][count] = np.ravel(found["accuracy"])
     return accuracy, trained
-
-
-def parts_of(name: str, counts: list[int]) -> list[tuple[str, int]]:
-    """Names of the trainings with labels, and how many labels each has."""
-    return [(f"{name}, {count} labels", count) for count in counts]
 
 
 def steps_for(config: Config, count: int) -> FitConfig:

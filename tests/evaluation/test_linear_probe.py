@@ -6,7 +6,7 @@ import scipy.special
 from sklearn.linear_model import LogisticRegression
 
 from dl_jax.errors import UsageError
-from dl_jax.evaluation import fit_linear_probe
+from dl_jax.evaluation import fit_linear_probe, probe_accuracy
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 3, 200)
@@ -62,3 +62,18 @@ def test_a_class_without_examples_is_never_predicted():
 def test_what_cannot_be_fitted_is_refused(features, labels, options, said):
     with pytest.raises(UsageError, match=said):
         fit_linear_probe(features, labels, 3, **options)
+
+
+def test_the_penalty_is_chosen_on_the_validation_split():
+    """By labels that say which: where validation is the training, the smaller fits it better."""
+    features = {"train": FEATURES[:20], "validation": FEATURES[:20], "test": FEATURES[20:]}
+    labels = {"train": LABELS[:20], "validation": LABELS[:20], "test": LABELS[20:]}
+    small, large = (
+        fit_linear_probe(FEATURES[:20], LABELS[:20], 3, penalty=penalty) for penalty in (1e-6, 1e3)
+    )
+    assert small.accuracy(FEATURES[:20], LABELS[:20]) > large.accuracy(FEATURES[:20], LABELS[:20])
+    found = probe_accuracy(features, labels, 3, penalties=(1e3, 1e-6))
+    assert found == small.accuracy(FEATURES[20:], LABELS[20:])
+    assert found != large.accuracy(FEATURES[20:], LABELS[20:])
+    with pytest.raises(UsageError, match="no penalties"):
+        probe_accuracy(features, labels, 3, penalties=())

@@ -38,6 +38,24 @@ def test_frechet_distance_of_numbers_is_its_formula():
     np.testing.assert_allclose(frechet_distance(real, fake), expected, rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:Metric `InceptionScore` will save", "ignore:std")
+def test_score_is_that_of_torchmetrics():
+    torch = pytest.importorskip("torch")
+    inception = pytest.importorskip("torchmetrics.image.inception")
+
+    class Logits(torch.nn.Module):
+        def forward(self, images):
+            return images.flatten(1).float() / 40
+
+    images = torch.tensor(RANDOM.integers(0, 256, (60, 3, 2, 2)), dtype=torch.uint8)
+    theirs = inception.InceptionScore(Logits(), splits=1)
+    theirs.update(images)
+    probabilities = torch.softmax(Logits()(images), -1).numpy()
+    np.testing.assert_allclose(
+        inception_score(probabilities), theirs.compute()[0].item(), rtol=1e-4
+    )
+
+
 def test_distance_is_that_of_torchmetrics():
     torch = pytest.importorskip("torch")
     image = pytest.importorskip("torchmetrics.image.fid")

@@ -47,7 +47,8 @@ OTHER = {
     "image_size": (16, 24), "steps": 7, "name": "mine", "data_dir": Path("data"), "require": "cpu",
     "dataset": "cifar10", "monitor": "loss", "out": Path("elsewhere"), "target": "price",
     "warmup": 0.25, "animate": 3, "width": 140, "parts": 5, "fractions": (0.25, 0.5),
-    "num_layers": 3, "render": Path("font.sf2"), "min_count": 12,
+    "num_layers": 3, "critic_steps": 10, "batch_size": 160,
+    "render": Path("font.sf2"), "min_count": 12,
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The game of two networks: one step by hand, what it may be told, and that it finds a shape."""
 
 import re
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from dl_jax.errors import UsageError
 from dl_jax.learners import (
     GAMES,
     OBJECTIVES,
+    GameName,
     adversarial,
     averaged,
     local_mesh,
@@ -220,6 +222,21 @@ def test_the_average_of_the_generator_is_what_is_kept():
     params, _ = learner.weights(state)
     close(params, state.params["generator"])
     assert not np.allclose(params["head"]["kernel"], last.params["generator"]["head"]["kernel"])
+
+
+def test_of_two_networks_one_may_be_averaged():
+    plain = game(optimizers=ADAM, critic=with_spectral_norm(CRITIC))
+    batches = points(), points(8, 1)
+    state, _ = played(averaged(plain, 0.5, only="generator"), *batches)
+    whole, _ = played(averaged(plain, 0.5), *batches)
+    last, _ = played(plain, *batches)
+    close(state.params["generator"], whole.params["generator"])
+    close(state.params["discriminator"], last.params["discriminator"])
+    close(state.model_state["discriminator"], last.model_state["discriminator"])
+
+
+def test_every_game_has_its_name():
+    assert get_args(GameName) == tuple(GAMES)
 
 
 @pytest.mark.parametrize("name", GAMES)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dl_jax.plots import named_lines
+from dl_jax.plots import named_lines, named_panels
 
 AT = np.arange(3)
 VALUES = np.array([[1.0, 1e-1, 1e-3], [1.0, 1e-3, 1e-1]])
@@ -42,3 +42,11 @@ def test_a_replica_that_diverged_is_counted_and_not_drawn():
     np.testing.assert_array_equal(first.get_ydata(), lost[0])
     assert first.get_label() == "a (1 of 2 diverged)"
     assert second.get_label() == "b (1 of 1 diverged)"
+
+
+def test_panels_stand_in_rows():
+    panels = {name: {"a": (AT, VALUES)} for name in "abcde"}
+    shown = [axes for axes in named_panels(panels, x="x", columns=3).axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in shown] == list("abcde")
+    tops = [round(axes.get_subplotspec().rowspan.start) for axes in shown]
+    assert tops == [0, 0, 0, 1, 1]

@@ -178,3 +178,21 @@ def test_other_arrays_are_written_as_lists(run: Run):
     written = json.loads((run.directory / "result.json").read_text())["test"]
     assert written["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     np.testing.assert_allclose(written["accuracy"]["values"], [0.5, 0.6], rtol=1e-6)
+
+
+def test_of_learners_that_are_compared_one_may_be_lost(run: Run, capsys):
+    """It is marked; a replica whose last parameters are lost is counted where it was measured."""
+    lost = {"w": jnp.array([[1.0], [jnp.nan]])}
+    kept = fitted([1, 2])
+    kept = kept._replace(state=kept.state.replace(params=lost))
+    trained = {"fine": kept, "lost": fitted([-1, -1])}
+    measured = {"fine": {"loss": np.ones(2)}, "lost": {"loss": np.full(2, np.nan)}}
+    result = report_each(run, trained, measured, headline="loss")
+    assert result["test"]["fine"]["diverged"] == 1
+    assert result["test"]["lost"]["loss"] == {
+        "mean": None, "std": 0.0, "values": [None, None], "diverged": 2
+    }  # fmt: skip
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["fine  loss 1.0000 ± 0.0000, diverged 1", "lost  loss diverged"]
+    with pytest.raises(RunError, match="never had a finite evaluation"):
+        report_each(run, {"lost": trained["lost"]}, measured, headline="loss")

@@ -94,7 +94,7 @@ class Config:
     data: ImageData = ImageData()
     judge: FitConfig = FitConfig(epochs=4)
     optimizer: OptimizerConfig = OptimizerConfig(
-        learning_rate=5e-4, schedule="cosine", beta1=0.5, beta2=0.9
+        learning_rate=1e-3, schedule="cosine", beta1=0.5, beta2=0.9
     )
     fit: FitConfig = FitConfig(
         steps=3000, batch_size=250, evaluate_every=300, monitor="frechet_distance",

@@ -10,7 +10,7 @@ Command: python -m experiments.language.masked_lm --dataset imdb_reviews \
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +51,8 @@ class Config:
     """Heads of each attention."""
     num_layers: int = 4
     """Number of blocks."""
+    positions: Literal["learned", "sinusoidal", "rotary"] = "rotary"
+    """How the network knows where a word is; rotary sees the distance of two words at once."""
     dropout_rate: float = 0.1
     """Probability of dropping a feature in training."""
     hidden: float = 0.15
@@ -92,7 +94,7 @@ def main(config: Config) -> None:
     network = {
         "vocab_size": tokenizer.size + 1, "max_length": config.data.max_length,
         "width": config.width, "num_heads": config.num_heads, "num_layers": config.num_layers,
-        "dropout_rate": config.dropout_rate,
+        "dropout_rate": config.dropout_rate, "positions": config.positions,
     }  # fmt: skip
     run = open_run("masked_lm", config, config.run)
     fitted, measured = {}, {}

@@ -124,7 +124,7 @@ def main(config: Config) -> None:
             {config.dataset.replace("_", " "): real[:1000]}, np.zeros(1000, int), ("",)
         ),
         "fields": lambda: plots.scored_planes(planes, real[:500], SIDES[config.dataset]),
-        "comparison": partial(game_panels, fitted, named(data["test"])),
+        "comparison": partial(game_panels, fitted, named(data["test"]), columns=5),
     }
     headline = "modes" if config.dataset in MIXTURES else "sliced_wasserstein"
     report_each(run, fitted, measured, figures, headline=headline)

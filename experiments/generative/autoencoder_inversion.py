@@ -52,15 +52,15 @@ class Config:
     """Filters of each level of the convolutional one; each halves the image."""
     latent_dim: int = 32
     """Numbers in the middle of both."""
-    components: int = 8
+    components: int = 6
     """Numbers in the middle of the linear one."""
     seeds: int = 1
     """Independent replicas of each, in one compiled program."""
     data: ImageData = ImageData()
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3)
     fit: FitConfig = FitConfig(epochs=20, evaluate_every=200, monitor="loss")
-    linear_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=3e-2)
-    linear_fit: FitConfig = FitConfig(steps=4000, evaluate_every=1000, monitor="loss")
+    linear_optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-2)
+    linear_fit: FitConfig = FitConfig(steps=8000, evaluate_every=1000, monitor="loss")
     run: RunOptions = RunOptions()
 
     def __post_init__(self) -> None:

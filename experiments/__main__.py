@@ -17,8 +17,9 @@ def main() -> None:
         if path.name.startswith("__"):
             continue
         module = ".".join(path.relative_to(root).with_suffix("").parts)
-        lines = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
-        table.add_row(module, lines[0] if lines else "")
+        says = ast.get_docstring(ast.parse(path.read_text())) or ""
+        if "Command: " in says:  # the others are what scripts are made of
+            table.add_row(module, says.splitlines()[0])
     Console().print(table)
 
 

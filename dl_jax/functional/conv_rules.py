@@ -141,12 +141,18 @@ def _direct(spec: ConvSpec) -> ConvOps:
 
     if spec.groups > 1 or jax.default_backend() != "cpu":
         return ConvOps(convolve, input_gradient, kernel_gradient)
+
+    def few(channels: int) -> bool:
+        return has_fast_patches(spec, channels)
+
     return ConvOps(
-        lambda x, w: convolve_patches(spec, x, w) if has_fast_patches(spec, x) else convolve(x, w),
-        input_gradient_of_patches if halves(spec) else input_gradient,
+        lambda x, w: convolve_patches(spec, x, w) if few(x.shape[-1]) else convolve(x, w),
+        lambda g, w: (
+            input_gradient_of_patches(g, w)
+            if few(w.shape[2]) and halves(spec)
+            else input_gradient(g, w)
+        ),
         lambda x, g: (
-            kernel_gradient_patches(spec, x, g)
-            if has_fast_patches(spec, x)
-            else kernel_gradient(x, g)
+            kernel_gradient_patches(spec, x, g) if few(x.shape[-1]) else kernel_gradient(x, g)
         ),
     )

@@ -28,8 +28,13 @@ def gradient_penalty(
     `x = share real + (1 - share) fake`. The critic that attains the Wasserstein distance has slope
     one along such lines.
 
+    The gradients of all examples are one gradient, of the sum of their scores: by `vmap` over
+    examples, which says the same, a second derivative would have a kernel's gradient for each
+    example where there need be one for all.
+
     Args:
-        score: one number of one example, `score(x, *told) -> []`, without a batch axis.
+        score: one number of each example, `score(x, *told) -> [batch]`, that depends on it alone:
+            no batch normalization.
         real: examples of the data.
         fake: as many of the generator, of the same shape.
         share: of the real example in each point between, uniform in [0, 1].
@@ -38,7 +43,7 @@ def gradient_penalty(
         one_sided: penalize larger norms alone: `max(0, |grad| - norm)^2`.
 
     Raises:
-        UsageError: the two shapes differ.
+        UsageError: the two shapes differ, or scores are not one number each.
 
     Source: Gulrajani et al. (2017), arXiv:1704.00028, algorithm 1, line 7; section 4 for both
     sides.
@@ -49,7 +54,12 @@ def gradient_penalty(
             f"real examples have shape {real.shape} and fake ones {fake.shape}, expected the same"
         )
     share = jnp.asarray(share, real.dtype).reshape(-1, *[1] * (real.ndim - 1))
-    gradients = jax.vmap(jax.grad(score))(share * real + (1 - share) * fake, *told)
+    scores, pull_back = jax.vjp(lambda x: score(x, *told), share * real + (1 - share) * fake)
+    if scores.shape != real.shape[:1]:
+        raise UsageError(
+            f"scores of {len(real)} examples have shape {scores.shape}, expected ({len(real)},)"
+        )
+    (gradients,) = pull_back(jnp.ones_like(scores))
     squares = (at_least_float32(gradients).reshape(real.shape[0], -1) ** 2).sum(-1)
     excess = jnp.sqrt(squares + TINY) - norm  # the root of 0 has no derivative
     return jnp.maximum(excess, 0) ** 2 if one_sided else excess**2

@@ -1,11 +1,11 @@
-"""Convolutions as products of patches and kernels, where that is faster than a convolution routine.
+"""Convolutions of images with few channels as products of patches and kernels.
 
-Two kinds are, on CPU. With one to three channels (the first layer of a network) a routine has
-little work for each pixel: over patches (im2col) it runs up to seventeen times faster; with more
-channels or large kernels the patches cost more than they save. And a kernel of 4x4 with stride 2,
-of which networks that generate images consist, is a kernel of 2x2 with stride 1 on an image of half
-the size whose pixels are the blocks of 2x2 (space to depth); its patches are four whole slices. The
-transposed convolution is faster so; the convolution itself and its kernel's gradient are not.
+With one to three channels (the first layer of a network, and the last of a generator) a convolution
+routine has little work for each pixel: on CPU, products over patches (im2col) run up to seventeen
+times faster. With more channels or large kernels the patches cost more than they save. A kernel of
+4x4 with stride 2, of which networks that generate images consist, is one of 2x2 with stride 1 on an
+image of half the size whose pixels are the blocks of 2x2 (space to depth): its patches are four
+whole slices, and then the gradient of the image is faster so, too.
 """
 
 from math import prod
@@ -35,9 +35,8 @@ class ConvSpec(NamedTuple):
     groups: int
 
 
-def has_fast_patches(spec: ConvSpec, x: Image) -> bool:
+def has_fast_patches(spec: ConvSpec, channels: int) -> bool:
     """Whether the convolution, and its kernel gradient, are faster as products of patches."""
-    channels = x.shape[-1]
     return channels <= MAX_CHANNELS and prod(spec.kernel) * channels <= MAX_PATCH
 
 

@@ -148,9 +148,8 @@ def adversarial(
             "distance": of_real - of_fake,
         }
 
-        def score(*example: jax.Array) -> jax.Array:
-            one, *label = (each[None] for each in example)
-            return judge(params, state, one, tuple(label), mode)[0][0]
+        def score(examples: jax.Array, *labels: jax.Array) -> jax.Array:
+            return judge(params, state, examples, labels, mode)[0]
 
         if penalized:
             values["penalty"] = gradient_penalty(

@@ -1,9 +1,8 @@
 """What autoencoders learn of images without a label: vanilla, denoising, masked and variational.
 
 All have one encoder and one decoder, convolutional. Their features are then judged with few labels
-and with many: by a linear probe, beside raw pixels, a random encoder and principal components; and
-by fine-tuning the encoder, beside the same network from scratch. Numbers of labels are those of the
-training: penalties and steps are chosen on the whole validation split.
+and with many (`few_labels`): by a linear probe, beside raw pixels, a random encoder and principal
+components; and by fine-tuning the encoder, beside the same network from scratch.
 Sources: Vincent et al. (2010), "Stacked denoising autoencoders"; He et al. (2021),
 arXiv:2111.06377, for hidden patches; Kingma and Welling (2013), arXiv:1312.6114.
 Command: python -m experiments.generative.autoencoders --dataset mnist
@@ -11,7 +10,7 @@ A sheet in many dimensions in place of images: python -m experiments.generative.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -23,9 +22,7 @@ from sklearn.decomposition import PCA
 from dl_jax import plots
 from dl_jax.data import Dataset, ImageData, ImageDataset
 from dl_jax.errors import UsageError, check_choice, check_distinct, check_integer, check_range
-from dl_jax.evaluation import probe_accuracy
 from dl_jax.functional import (
-    cross_entropy,
     gaussian_noise,
     hide_patches,
     masking_noise,
@@ -33,12 +30,11 @@ from dl_jax.functional import (
     salt_and_pepper,
     sigmoid,
 )
-from dl_jax.learners import Learner, over_seeds, reconstructing, supervised, variational
+from dl_jax.learners import Learner, Weights, over_seeds, reconstructing, variational
 from dl_jax.models import (
     Model,
     autoencoder,
     chain,
-    features,
     linear,
     split,
     to_unit,
@@ -47,8 +43,19 @@ from dl_jax.models import (
 )
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, report_each
-from dl_jax.runs import Run, RunOptions, launch, open_run
+from dl_jax.runs import RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, predict
+from experiments.generative.few_labels import (
+    Codes,
+    chosen,
+    codes_of,
+    draw_accuracy,
+    fine_tuned,
+    labels_of,
+    listed,
+    probe,
+    untrained,
+)
 
 Kind = Literal["vanilla", "denoising", "masked", "variational"]
 SHOWN = 10
@@ -118,9 +125,8 @@ def main(config: Config) -> None:
              "latent_dim": config.latent_dim, "convolutional": True}  # fmt: skip
     check_corruptions(config, train.image_shape)
     run = open_run("autoencoders", config, config.run)
+    subsets = chosen(train, (*config.labels, len(train)), config.fit.seed)
     coders, losses = {}, {}
-    counts = [*config.labels, len(train)]
-    subsets = {count: chosen(train, count, config.fit.seed) for count in counts}
     for kind in config.kinds:
         maker, learner = learner_of(config, kind, sizes, train)
         learner, part = over_seeds(learner, config.seeds), run.part(kind)
@@ -129,10 +135,20 @@ def main(config: Config) -> None:
         evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
         losses[kind] = evaluate(fitted.best, test).means()
         coders[kind] = coder_of(maker, sizes, fitted)
-    codes = {kind: codes_of(coder, data) for kind, coder in coders.items()}
-    probed = {**{k: probe(found, subsets, data) for k, found in codes.items()},
-              **baselines(config, sizes, subsets, data)}  # fmt: skip
-    tuned, tunings = fine_tuned(config, sizes, coders, subsets, data, run)
+    codes = {kind: codes_of(c.encode, c.fitted.weights, data) for kind, c in coders.items()}
+    encoder, _ = split(autoencoder(**sizes), "encoder")
+    learned_nothing = untrained(encoder, config.latent_dim, data, config.fit.seed)
+    probed = {
+        name: probe(found, subsets, data) for name, found in (codes | learned_nothing).items()
+    }
+    tuned, fitted = {}, {kind: coder.fitted for kind, coder in coders.items()}
+    for name in (*coders, SCRATCH):
+        model, start = beginning(coders.get(name), sizes, train.num_classes)
+        tuned[name], tunings = fine_tuned(
+            name, model, start, subsets, data, config.optimizer, config.tune, config.least_steps,
+            run,
+        )  # fmt: skip
+        fitted |= tunings
     measured = {
         kind: {
             "accuracy": probed[kind][len(train)],
@@ -142,26 +158,20 @@ def main(config: Config) -> None:
         }
         for kind in config.kinds
     }
-    fitted = {kind: coder.fitted for kind, coder in coders.items()} | tunings
     figures = {
         "data": data_figure(data),
         "reconstructions": partial(draw_reconstructions, config, coders, test),
         "codes": partial(draw_codes, coders, codes, test),
         "samples": partial(draw_samples, coders, config),
         "interpolation": partial(draw_interpolation, coders, codes, test),
-        "probes": partial(draw_accuracy, probed, counts),
-        "fine_tuning": partial(draw_accuracy, tuned, counts),
+        "probes": partial(draw_accuracy, probed),
+        "fine_tuning": partial(draw_accuracy, tuned),
     }
     extras = {
-        "linear_probe": {name: listed(probed[name]) for name in probed if name not in coders},
+        "linear_probe": {name: listed(probed[name]) for name in learned_nothing},
         "fine_tuning": {SCRATCH: listed(tuned[SCRATCH])},
     }
     report_each(run, fitted, measured, figures, extras=extras)
-
-
-def listed(accuracy: Mapping[int, np.ndarray]) -> dict[str, list[float]]:
-    """Accuracies of replicas by the number of labels, as JSON has them."""
-    return {str(count): np.ravel(values).tolist() for count, values in accuracy.items()}
 
 
 # Autoencoders.
@@ -213,140 +223,31 @@ def coder_of(maker: str, sizes: Mapping, fitted: Fitted) -> Coder:
     return Coder(before, decode, fitted)
 
 
-def codes_of(coder: Coder, data: Mapping[str, ImageDataset]) -> dict[str, np.ndarray]:
-    """Codes of each replica, `[replicas, examples, latent_dim]`, of each split."""
-    encode = with_preprocessing(coder.encode, to_unit)
-    return {
-        split: predict(encode, *coder.fitted.weights, each, replicas=True)
-        for split, each in data.items()
-    }
-
-
 def decoded(coder: Coder, codes: np.ndarray) -> np.ndarray:
     """The first replica's images of codes, in [0, 1]."""
     given = Dataset("codes", "test", {"code": codes})
     return np.clip(predict(coder.decode, *first_of(coder.fitted), given, inputs="code"), 0, 1)
 
 
-def first_of(fitted: Fitted):
+def first_of(fitted: Fitted) -> Weights:
     """Parameters and state of the first replica."""
     return jax.tree.map(lambda leaf: leaf[0], fitted.weights)
 
 
-# What the codes are worth.
+def beginning(
+    coder: Coder | None, sizes: Mapping, num_classes: int
+) -> tuple[Model, Weights | None]:
+    """A classifier, a linear layer of an encoder's codes, and what it begins with, if anything.
 
-
-def chosen(train: ImageDataset, count: int, seed: int) -> np.ndarray:
-    """As many training examples at random, or all, as indices."""
-    if count > len(train):
-        raise UsageError(f"labels are {count}, expected at most the {len(train)} that there are")
-    return np.sort(np.random.default_rng(seed).permutation(len(train))[:count])
-
-
-def labels_of(data: Dataset) -> np.ndarray:
-    """All labels of a split."""
-    return np.asarray(data.arrays["label"][:])
-
-
-def probe(
-    found: Mapping[str, np.ndarray],
-    subsets: Mapping[int, np.ndarray],
-    data: Mapping[str, ImageDataset],
-) -> dict[int, np.ndarray]:
-    """Test accuracy of linear probes of features `[replicas, examples, features]`, by labels."""
-    labels, classes = {s: labels_of(each) for s, each in data.items()}, data["train"].num_classes
-    accuracy = {}
-    for count, indices in subsets.items():
-        few = {**labels, "train": labels["train"][indices]}
-        each = []
-        for replica in range(len(found["train"])):
-            own = {s: x[replica] for s, x in found.items()}
-            own["train"] = own["train"][indices]
-            each.append(probe_accuracy(own, few, classes))
-        accuracy[count] = np.array(each)
-    return accuracy
-
-
-def baselines(
-    config: Config,
-    sizes: Mapping,
-    subsets: Mapping[int, np.ndarray],
-    data: Mapping[str, ImageDataset],
-) -> dict[str, dict[int, np.ndarray]]:
-    """Probes of features that nothing was trained for."""
-    pixels = {split: flat(each.arrays["image"][:]) for split, each in data.items()}
-    principal = PCA(min(config.latent_dim, *pixels["train"].shape), random_state=0)
-    principal.fit(pixels["train"])
-    encoder = features(autoencoder(**sizes), ["encoder"])
-    untrained = jax.jit(encoder.init)(jax.random.key(config.fit.seed))
-    encode = with_preprocessing(encoder, to_unit)
-    random = {split: predict(encode, *untrained, each)["encoder"] for split, each in data.items()}
-    every = {
-        "raw pixels": pixels,
-        "random encoder": random,
-        "principal components": {s: principal.transform(x) for s, x in pixels.items()},
-    }
-    return {
-        name: probe({s: x[None] for s, x in found.items()}, subsets, data)
-        for name, found in every.items()
-    }
-
-
-def flat(images: np.ndarray) -> np.ndarray:
-    """Images as vectors of values in [0, 1]."""
-    return np.asarray(to_unit(images)).reshape(len(images), -1)
-
-
-def fine_tuned(
-    config: Config,
-    sizes: Mapping,
-    coders: Mapping[str, Coder],
-    subsets: Mapping[int, np.ndarray],
-    data: Mapping[str, ImageDataset],
-    run: Run,
-) -> tuple[dict[str, dict[int, np.ndarray]], dict[str, Fitted]]:
-    """Test accuracy of classifiers that begin with an encoder (its first replica), and from none.
-
-    All are as many steps old, so that the beginning is the only difference.
+    Of an autoencoder with replicas, it begins with the first.
     """
-    accuracy, trained = {}, {}
-    for name in (*coders, SCRATCH):
-        kind = variational_autoencoder if name == "variational" else autoencoder
-        model = classifier(kind(**sizes), config.latent_dim, data["train"].num_classes)
-        start = None
-        if name in coders:
-            params, state = first_of(coders[name].fitted)
-            start = ({"encoder": params["encoder"]}, state)
-        accuracy[name] = {}
-        for count in subsets:
-            part = f"{name}, {count} labels"
-            labeled = {**data, "train": data["train"].subset(subsets[count])}
-            tuning = steps_for(config, count)
-            optimizer = make_optimizer(config.optimizer, tuning.steps or 1)
-            learner = supervised(model, cross_entropy, optimizer)
-            trained[part] = fit(learner, labeled, tuning, run.part(part), start=start)
-            evaluate = make_evaluate(learner, tuning.evaluation_batch_size)
-            found = evaluate(trained[part].best, data["test"]).means()
-            accuracy[name][count] = np.ravel(found["accuracy"])
-    return accuracy, trained
-
-
-def steps_for(config: Config, count: int) -> FitConfig:
-    """How long to train with so many labels."""
-    batch = min(config.tune.batch_size, count)
-    steps = max(config.least_steps, round(config.tune.epochs * count / batch))
-    steps = config.tune.steps or steps
-    every = config.tune.evaluate_every or -(-steps // 4)
-    return replace(config.tune, batch_size=batch, steps=steps, evaluate_every=every)
-
-
-def classifier(network: Model, latent_dim: int, num_classes: int) -> Model:
-    """The encoder of a network, and a linear layer of its codes."""
-    layers: dict[str, Any] = {"encoder": network.layers["encoder"]}
-    if "mean" in network.layers:
-        layers["mean"] = network.layers["mean"]
-    layers |= {"relu": relu, "head": linear(latent_dim, num_classes)}
-    return with_preprocessing(chain(layers), to_unit)
+    encode = coder.encode if coder else split(autoencoder(**sizes), "encoder")[0]
+    head = linear(sizes["latent_dim"], num_classes)
+    model = with_preprocessing(chain({**encode.layers, "relu": relu, "head": head}), to_unit)
+    if coder is None:
+        return model, None
+    params, state = first_of(coder.fitted)
+    return model, ({name: params[name] for name in encode.layers if name in params}, state)
 
 
 # Figures.
@@ -367,9 +268,7 @@ def draw_reconstructions(config: Config, coders: Mapping[str, Coder], test: Imag
     return plots.image_rows(rows)
 
 
-def draw_codes(
-    coders: Mapping[str, Coder], codes: Mapping[str, Mapping[str, np.ndarray]], test: ImageDataset
-):
+def draw_codes(coders: Mapping[str, Coder], codes: Mapping[str, Codes], test: ImageDataset):
     """Codes of test images in the plane: the two directions in which they vary most."""
     few = test.take(POINTS)
     panels = {
@@ -385,9 +284,7 @@ def draw_samples(coders: Mapping[str, Coder], config: Config):
     return plots.image_rows({kind: decoded(coder, drawn) for kind, coder in coders.items()})
 
 
-def draw_interpolation(
-    coders: Mapping[str, Coder], codes: Mapping[str, Mapping[str, np.ndarray]], test: ImageDataset
-):
+def draw_interpolation(coders: Mapping[str, Coder], codes: Mapping[str, Codes], test: ImageDataset):
     """From one test image to one of another class, along the straight line between their codes."""
     labels = labels_of(test)
     other = int(np.flatnonzero(labels != labels[0])[0])
@@ -398,15 +295,6 @@ def draw_interpolation(
         a, b = codes[kind]["test"][0][[0, other]]
         rows[kind] = decoded(coder, (1 - t) * a + t * b)
     return plots.image_rows(rows)
-
-
-def draw_accuracy(found: Mapping[str, Mapping[int, np.ndarray]], counts: list[int]):
-    """Test accuracy by the number of labels."""
-    curves = {
-        name: (np.array(counts), np.stack([each[count] for count in counts], axis=-1))
-        for name, each in found.items()
-    }
-    return plots.named_lines(curves, x="training labels", y="test accuracy", log_x=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Adversarial generators of images, by any game, and what their images are worth.
 
 Images are judged by the features and the classes of a network that this script trains first, on the
-same data: distances and scores are comparable within this script alone, not with those of the
-Inception network. The best generator is that of the smallest distance from validation images.
-Sources: Gulrajani et al. (2017), arXiv:1704.00028; Heusel et al. (2017), arXiv:1706.08500;
-Salimans et al. (2016), arXiv:1606.03498; Kynkaanniemi et al. (2019), arXiv:1904.06991.
+same data (`judge`): distances and scores are comparable within this script alone, not with those of
+the Inception network. The best generator is that of the smallest distance from validation images.
+Sources: Gulrajani et al. (2017), arXiv:1704.00028; and those of `judge` and of
+`dl_jax.learners.games`.
 Command: python -m experiments.generative.gan --dataset mnist --seeds 3
 All games side by side: --games standard least_squares wgan_clip wgan_gp hinge_sn
 """
@@ -12,21 +12,13 @@ All games side by side: --games standard least_squares wgan_clip wgan_gp hinge_s
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
 from dl_jax import plots
-from dl_jax.data import Dataset, ImageData, ImageDataset, image_statistics, noise
+from dl_jax.data import Dataset, ImageData, ImageDataset, noise
 from dl_jax.errors import check_distinct, check_integer, check_multiple, check_range
-from dl_jax.evaluation import (
-    frechet_distance,
-    inception_score,
-    nearest_examples,
-    sample_precision_recall,
-    to_probabilities,
-)
-from dl_jax.functional import cross_entropy
+from dl_jax.evaluation import nearest_examples
 from dl_jax.learners import (
     GAMES,
     GameName,
@@ -35,40 +27,26 @@ from dl_jax.learners import (
     Weights,
     averaged,
     over_seeds,
-    supervised,
 )
-from dl_jax.models import (
-    Model,
-    cnn,
-    features,
-    on_images,
-    standardize,
-    to_unit,
-    wgan_critic,
-    wgan_generator,
-)
+from dl_jax.models import Model, standardize, wgan_critic, wgan_generator
 from dl_jax.optim import OptimizerConfig, make_optimizer
 from dl_jax.reports import data_figure, game_panels, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
-from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, predict
-from dl_jax.types import Params, State
+from dl_jax.training import FitConfig, Fitted, fit, predict
+from experiments.generative.judge import (
+    NEIGHBORHOOD,
+    QUALITY,
+    Judge,
+    Seen,
+    distances,
+    flat,
+    judged,
+    seen_by,
+    trained_judge,
+)
 
-FEATURES, LOGITS = "activation1", "head"
-"""Layers of the judging network."""
-CONFIDENT = 0.9
-"""Probability of a class from which an image counts as one of it."""
-NEIGHBORHOOD = 2000
-"""Images of each kind by which precision, recall and nearest neighbors are measured."""
 SHOWN = 10
 """Images in a row of a figure, and rows of samples over training."""
-QUALITY = {
-    "frechet_distance": "Fréchet distance",
-    "inception_score": "inception-style score",
-    "confident": f"samples of a class with probability {CONFIDENT:g}",
-}
-"""What is measured of samples at each evaluation, with the title of its panel."""
-OTHERS = ("precision", "recall", "rarest_class", "commonest_class")
-"""What is measured beside."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +57,9 @@ class Config:
     """Games to play, one after the other."""
     width: int = 32
     """Channels of the generator before its last layer, and of the critic after its first."""
+    hidden: int = 256
+    """Units of a dense layer before the generator's smallest image, and after the critic's; 0 is
+    none."""
     latent_dim: int = 64
     """Numbers that an image is made of."""
     conditional: bool = False
@@ -106,25 +87,10 @@ class Config:
         check_distinct("games", self.games)
         for name in ("width", "latent_dim", "critic_steps", "seeds"):
             check_integer(name, getattr(self, name), low=1)
+        check_integer("hidden", self.hidden, low=0)
         check_integer("samples", self.samples, low=2 * SHOWN)
         check_multiple("batch_size", self.fit.batch_size, "critic_steps", self.critic_steps)
         check_range("average", self.average, low=0, high=1, exclusive_high=True)
-
-
-class Judge(NamedTuple):
-    """A classifier of real images, whose features and classes say what samples are like."""
-
-    model: Model
-    params: Params
-    state: State
-    accuracy: float
-
-
-class Seen(NamedTuple):
-    """What a judge sees in images."""
-
-    features: np.ndarray
-    probabilities: np.ndarray
 
 
 def main(config: Config) -> None:
@@ -133,17 +99,17 @@ def main(config: Config) -> None:
     train = data["train"]
     shape, classes = train.image_shape, train.num_classes if config.conditional else None
     sizes = {"image_shape": shape, "latent_dim": config.latent_dim, "width": config.width,
-             "num_classes": classes}  # fmt: skip
+             "hidden": config.hidden, "num_classes": classes}  # fmt: skip
     generator = wgan_generator(**sizes)
     half = np.full(shape[-1], 0.5, np.float32)
-    critic = wgan_critic(shape, width=config.width, num_classes=classes)
+    critic = wgan_critic(shape, width=config.width, hidden=config.hidden, num_classes=classes)
     steps = config.fit.updates(train)
     optimizers = (
         make_optimizer(config.optimizer, steps),
         make_optimizer(config.optimizer, steps * config.critic_steps),
     )
     run = open_run("gan", config, config.run)
-    judge = trained_judge(config, data, run.part("judge"))
+    judge = trained_judge(config.judge, data, run.part("judge"))
     known, test = (flat(data[split].arrays["image"][:]) for split in ("train", "test"))
     few = {"train": train, "validation": data["validation"].take(config.samples)}
     at_validation, at_test = (seen_by(judge, each) for each in (few["validation"], data["test"]))
@@ -180,29 +146,7 @@ def main(config: Config) -> None:
     report_each(run, fitted, measured, figures, headline="frechet_distance", extras=extras)
 
 
-# The judge.
-
-
-def trained_judge(config: Config, data: dict[str, ImageDataset], run: Run) -> Judge:
-    """A small convolutional network, trained to tell the classes."""
-    train = data["train"]
-    network = cnn(train.image_shape, [(32,), (64,)], train.num_classes, widths=(128,))
-    model = on_images(network, image_statistics(train))
-    optimizer = make_optimizer(OptimizerConfig(), config.judge.updates(train))
-    learner = supervised(model, cross_entropy, optimizer)
-    fitted = fit(learner, data, config.judge, run)
-    evaluate = make_evaluate(learner, config.judge.evaluation_batch_size)
-    accuracy = evaluate(fitted.best, data["test"]).means()["accuracy"]
-    return Judge(features(model, [FEATURES, LOGITS]), *fitted.weights, float(accuracy))
-
-
-def seen_by(judge: Judge, images: Dataset) -> Seen:
-    """Features and probabilities of images."""
-    found = predict(judge.model, judge.params, judge.state, images)
-    return Seen(found[FEATURES], to_probabilities(found[LOGITS]))
-
-
-# Samples, and what they are worth.
+# Samples.
 
 
 def noise_for(sizes: Mapping, count: int, *, seed: int) -> Dataset:
@@ -218,61 +162,6 @@ def samples_of(generator: Model, weights: Weights, given: Dataset) -> np.ndarray
     inputs = tuple(given.arrays) if len(given.arrays) > 1 else "noise"
     x = predict(generator, *weights, given, replicas=True, inputs=inputs)
     return np.round((x + 1) * 127.5) / np.float32(255)
-
-
-def judged(
-    images: np.ndarray, judge: Judge, real: Seen, told: np.ndarray | None
-) -> dict[str, np.ndarray]:
-    """What the images of each replica are worth; not a number for one that diverged.
-
-    Where they were told classes, the shares of classes are given, and what counts is `obeyed`: how
-    many are of the class that they were told.
-    """
-    names = (*QUALITY, *OTHERS, *(() if told is None else ("obeyed",)))
-    found = {name: np.full(len(images), np.nan) for name in names}
-    for replica in np.flatnonzero(np.isfinite(images).all((1, 2, 3, 4))):
-        pixels = np.round(images[replica] * 255).astype(np.uint8)
-        seen = seen_by(judge, Dataset("samples", "test", {"image": pixels}))
-        for name, value in worth(seen, real).items():
-            found[name][replica] = value
-        if told is not None:
-            found["obeyed"][replica] = (seen.probabilities.argmax(-1) == told).mean()
-    return found
-
-
-def worth(samples: Seen, real: Seen) -> dict[str, float]:
-    """What the images of one generator are worth."""
-    precision, recall = sample_precision_recall(
-        real.features[:NEIGHBORHOOD], samples.features[:NEIGHBORHOOD]
-    )
-    classes = samples.probabilities.shape[-1]
-    shares = np.bincount(samples.probabilities.argmax(-1), minlength=classes) / len(
-        samples.features
-    )
-    return {
-        "frechet_distance": frechet_distance(real.features, samples.features),
-        "inception_score": inception_score(samples.probabilities),
-        "confident": float((samples.probabilities.max(-1) >= CONFIDENT).mean()),
-        "precision": precision,
-        "recall": recall,
-        "rarest_class": float(shares.min()),
-        "commonest_class": float(shares.max()),
-    }
-
-
-def distances(images: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Of each replica the median distance of its images to the nearest training image."""
-    each = [flat(one[:NEIGHBORHOOD]) if one.ndim > 2 else one for one in images]
-    return np.array([
-        np.median(nearest_examples(one, known)[1]) if np.isfinite(one).all() else np.nan
-        for one in each
-    ])  # fmt: skip
-
-
-def flat(images: np.ndarray) -> np.ndarray:
-    """Images as vectors of values in [0, 1]."""
-    unit = to_unit(images) if images.dtype == np.uint8 else images
-    return np.asarray(unit).reshape(len(images), -1)
 
 
 def watched(

@@ -18,11 +18,11 @@ PARAMS = {
 }
 
 
-def score(params, image):
+def score(params, images):
     """A critic of one convolution."""
-    hidden = leaky_relu(conv2d(image[None], params["conv"], params["bias"], stride=2),
+    hidden = leaky_relu(conv2d(images, params["conv"], params["bias"], stride=2),
                         negative_slope=0.2)  # fmt: skip
-    return (hidden.reshape(-1) @ params["dense"])[0]
+    return (hidden.reshape(len(images), -1) @ params["dense"])[:, 0]
 
 
 @pytest.mark.parametrize("one_sided", [False, True])
@@ -71,19 +71,30 @@ def test_a_line_of_slope_one_has_no_penalty():
         )
         np.testing.assert_allclose(found, np.full(4, expected), atol=1e-5)
     # A flat critic has a slope of no direction: its gradient is 0, not NaN.
-    flat = jax.grad(lambda w: gradient_penalty(lambda x: w * x[0], points, points, share).sum())
+    flat = jax.grad(lambda w: gradient_penalty(lambda x: w * x[:, 0], points, points, share).sum())
     assert np.isfinite(flat(0.0))
 
 
 def test_a_score_may_be_told_more():
     points, labels = jnp.ones((3, 2)), jnp.array([1.0, 2.0, 4.0])
-    found = gradient_penalty(lambda x, label: label * x[0], points, points, jnp.zeros(3), labels)
+    found = gradient_penalty(lambda x, label: label * x[:, 0], points, points, jnp.zeros(3), labels)
     np.testing.assert_allclose(found, (np.array([1, 2, 4]) - 1) ** 2, atol=1e-5)
 
 
-def test_examples_of_two_shapes_are_refused():
+def test_each_example_has_its_own_gradient():
+    """As `vmap` over examples has them."""
+    x = jnp.asarray(REAL)
+    each = jax.vmap(jax.grad(lambda x: score(PARAMS, x[None])[0]))(x)
+    expected = (jnp.sqrt((each**2).sum((1, 2, 3))) - 1) ** 2
+    found = gradient_penalty(lambda x: score(PARAMS, x), x, x, SHARE)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_examples_of_two_shapes_and_scores_of_none_are_refused():
     with pytest.raises(UsageError, match=r"have shape \(4, 2\) and fake ones \(4, 3\)"):
         gradient_penalty(jnp.sum, jnp.ones((4, 2)), jnp.ones((4, 3)), jnp.ones(4))
+    with pytest.raises(UsageError, match=r"4 examples have shape \(\), expected \(4,\)"):
+        gradient_penalty(jnp.sum, jnp.ones((4, 2)), jnp.ones((4, 2)), jnp.ones(4))
 
 
 @pytest.mark.parametrize("shape", [(7, 4), (3, 3, 2, 5), (4, 4)])

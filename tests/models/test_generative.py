@@ -142,6 +142,8 @@ def test_what_is_normalized_stretches_nothing():
         (lambda: wgan_critic((28, 32, 1)), "images of 28x32 pixels cannot be halved to 4 to 7"),
         (lambda: wgan_critic((28, 28)), "image_shape is (28, 28), expected (height, width, chan"),
         (lambda: wgan_generator((8, 8, 1), 0), "latent_dim=0"),
+        (lambda: wgan_generator((8, 8, 1), hidden=-1), "hidden is -1"),
+        (lambda: wgan_critic((8, 8, 1), hidden=-1), "hidden is -1"),
         (lambda: wgan_critic((8, 8, 1), num_classes=-1), "num_classes=-1"),
         (lambda: mlp_generator(2, 2, (4, 0)), "widths=(4, 0)"),
         (lambda: mlp_critic(0), "features=0"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from jaxtyping import Float
 
-from dl_jax.errors import UsageError
+from dl_jax.errors import UsageError, check_integer
 from dl_jax.functional import he_normal, leaky_relu, lecun_normal, relu, tanh
 from dl_jax.models.chain import Layer, chain
 from dl_jax.models.generative.labels import inputs_with_label
@@ -26,6 +26,7 @@ def wgan_generator(
     latent_dim: int = 64,
     *,
     width: int = 64,
+    hidden: int = 0,
     num_classes: int | None = None,
     batch_norm: bool = True,
 ) -> Model:
@@ -33,30 +34,39 @@ def wgan_generator(
 
     A dense layer makes the smallest image, of 4 to 7 pixels; each transposed convolution of 4x4
     pixels then doubles its sides and halves its channels, down to `width`; the last has a tanh.
+    Images that are doubled once or twice only, such as digits, need a hidden dense layer before:
+    convolutions reach too few pixels there to agree on a shape.
 
     Args:
         image_shape: `(height, width, channels)`; sides are 4 to 7 pixels doubled some times, such
             as 8, 28, 32 or 64.
         latent_dim: numbers that an image is made of.
         width: channels before the last layer.
+        hidden: units of a dense layer before the smallest image; 0 is none.
         num_classes: that the network is told; None is none.
         batch_norm: normalize each hidden layer.
 
     Raises:
         UsageError: a size is out of range, or sides are not 4 to 7 pixels doubled some times.
 
-    Source: Radford et al. (2015), arXiv:1511.06434; Gulrajani et al. (2017), arXiv:1704.00028.
+    Source: Radford et al. (2015), arXiv:1511.06434; Gulrajani et al. (2017), arXiv:1704.00028; Chen
+    et al. (2016), arXiv:1606.03657, appendix C.1, for the hidden layer.
     """
     described = f"wgan_generator sizes are {image_shape=}, {latent_dim=}, {width=}, {num_classes=}"
     check_sizes(
         described, image_shape, (latent_dim, width), () if num_classes is None else (num_classes,)
     )
+    check_integer("hidden", hidden, low=0)
     (height, columns), doublings = smallest(image_shape)
     inputs, (features,) = inputs_with_label("wgan_generator", (latent_dim,), num_classes)
     channels = width * 2 ** (doublings - 1)
     shape = (-1, height, columns, channels)
-    layers: dict[str, Layer] = {
-        "inputs": inputs,
+    layers: dict[str, Layer] = {"inputs": inputs}
+    if hidden:
+        layers["hidden"] = linear(features, hidden, bias=not batch_norm)
+        layers |= _activated("_hidden", hidden, batch_norm)
+        features = hidden
+    layers |= {
         "project": linear(features, height * columns * channels, bias=not batch_norm),
         "image": lambda x: x.reshape(shape),
         **_activated(0, channels, batch_norm),
@@ -70,7 +80,11 @@ def wgan_generator(
 
 
 def wgan_critic(
-    image_shape: Sequence[int], *, width: int = 64, num_classes: int | None = None
+    image_shape: Sequence[int],
+    *,
+    width: int = 64,
+    hidden: int = 0,
+    num_classes: int | None = None,
 ) -> Model:
     """Images `[batch, height, width, channels]` to scores `[batch]`.
 
@@ -81,16 +95,19 @@ def wgan_critic(
     Args:
         image_shape: as for `wgan_generator`.
         width: channels after the first layer.
+        hidden: units of a dense layer before the score; 0 is none. Without one, far parts of an
+            image are judged together by a sum alone (see `wgan_generator`).
         num_classes: that the network is told; None is none.
 
     Raises:
         UsageError: as for `wgan_generator`.
 
     Source: Radford et al. (2015), arXiv:1511.06434; Gulrajani et al. (2017), arXiv:1704.00028,
-    section 4.
+    section 4; Chen et al. (2016), arXiv:1606.03657, appendix C.1, for the hidden layer.
     """
     described = f"wgan_critic sizes are {image_shape=}, {width=}, {num_classes=}"
     check_sizes(described, image_shape, (width,), () if num_classes is None else (num_classes,))
+    check_integer("hidden", hidden, low=0)
     (height, columns), halvings = smallest(image_shape)
     inputs, (*_, channels) = inputs_with_label("wgan_critic", image_shape, num_classes)
     layers: dict[str, Layer] = {"inputs": inputs}
@@ -99,8 +116,11 @@ def wgan_critic(
         layers[f"conv{number}"] = conv(channels, filters, 4, stride=2)
         layers[f"activation{number}"] = leaky
         channels = filters
-    head = linear(height * columns * channels, 1)
-    return chain({**layers, "flatten": flatten, "head": head, "score": score})
+    layers["flatten"], features = flatten, height * columns * channels
+    if hidden:
+        layers |= {"hidden": linear(features, hidden), "activation_hidden": leaky}
+        features = hidden
+    return chain({**layers, "head": linear(features, 1), "score": score})
 
 
 def mlp_generator(
@@ -184,6 +204,6 @@ def leaky(x: Array) -> Array:
     return leaky_relu(x, negative_slope=0.2)
 
 
-def _activated(number: int, channels: int, batch_norm: bool) -> dict[str, Layer]:
-    normalize: dict[str, Layer] = {f"norm{number}": norm(channels)} if batch_norm else {}
-    return {**normalize, f"relu{number}": relu}
+def _activated(name: int | str, channels: int, batch_norm: bool) -> dict[str, Layer]:
+    normalize: dict[str, Layer] = {f"norm{name}": norm(channels)} if batch_norm else {}
+    return {**normalize, f"relu{name}": relu}

@@ -38,6 +38,7 @@ from experiments.generative.judge import (
     QUALITY,
     Judge,
     Seen,
+    confident,
     distances,
     flat,
     judged,
@@ -142,7 +143,11 @@ def main(config: Config) -> None:
     }
     # Samples that were learned by heart would be much nearer than images that are as new.
     new = distances(test[None, :NEIGHBORHOOD], known)
-    extras = {"judge_accuracy": judge.accuracy, "distance_of_test_images": float(new[0])}
+    extras = {
+        "judge_accuracy": judge.accuracy,
+        "confident_of_test_images": confident(at_test),
+        "distance_of_test_images": float(new[0]),
+    }
     report_each(run, fitted, measured, figures, headline="frechet_distance", extras=extras)
 
 

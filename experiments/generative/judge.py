@@ -109,12 +109,17 @@ def worth(samples: Seen, real: Seen) -> dict[str, float]:
     return {
         "frechet_distance": frechet_distance(real.features, samples.features),
         "inception_score": inception_score(samples.probabilities),
-        "confident": float((samples.probabilities.max(-1) >= CONFIDENT).mean()),
+        "confident": confident(samples),
         "precision": precision,
         "recall": recall,
         "rarest_class": float(shares.min()),
         "commonest_class": float(shares.max()),
     }
+
+
+def confident(seen: Seen) -> float:
+    """The share of images that are surely of one class."""
+    return float((seen.probabilities.max(-1) >= CONFIDENT).mean())
 
 
 def distances(images: np.ndarray, known: np.ndarray) -> np.ndarray:

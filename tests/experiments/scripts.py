@@ -121,7 +121,6 @@ SCRIPTS = {
         (
             "--cells",
             "reset_rnn",
-            "lstm",
             "--lengths",
             "4",
             "--hidden-dim",

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.experiments.scripts import start
 
 
+@pytest.mark.usefixtures("without_rendering")
 def test_the_order_of_words_tells_what_the_words_do_not(tmp_path, monkeypatch):
     start(
         monkeypatch, "sequence.imdb", "--dataset", "sentiment", "--max-length", "30",

@@ -40,6 +40,8 @@ def generator(params, state, x, train):
     new = {}
     if "inputs" in params:
         x = told(x[0], params["inputs"], x[1])
+    if "hidden" in params:
+        x = relu(dense(x, **params["hidden"]))
     channels = params.get("deconv1", params["head"])["kernel"].shape[2]
     x = dense(x, **params["project"]).reshape(len(x), 4, 4, channels)
     for number in range(8):
@@ -59,7 +61,10 @@ def critic(params, state, x, train):
     for name in params:
         if name.startswith("conv"):
             x = leaky_relu(down(x, **params[name]), 0.2)
-    return dense(x.flatten(1), **params["head"])[:, 0], {}
+    x = x.flatten(1)
+    if "hidden" in params:
+        x = leaky_relu(dense(x, **params["hidden"]), 0.2)
+    return dense(x, **params["head"])[:, 0], {}
 
 
 def dense_critic(params, state, x, train):

@@ -159,10 +159,10 @@ MODELS = {
     "transformer_seq2seq": Row(
         partial(transformer_seq2seq, 11, 9, 7, width=8, num_heads=2, num_layers=2),
         {"source": TOKENS, "target": TOKENS[:, :5]}, floats(3, 5, 11), "seq2seq"),
-    "wgan_generator": Row(partial(wgan_generator, (16, 16, 2), 3, width=4, hidden=6), NOISE,
+    "wgan_generator": Row(partial(wgan_generator, (16, 16, 2), 3, width=4), NOISE,
                           floats(5, 16, 16, 2), "generator"),
     "wgan_generator of classes": Row(
-        partial(wgan_generator, (8, 8, 2), 3, width=4, num_classes=3, batch_norm=False),
+        partial(wgan_generator, (8, 8, 2), 3, width=4, hidden=6, num_classes=3, batch_norm=False),
         (NOISE, LABELS), floats(5, 8, 8, 2), "generator"),
     "wgan_critic": Row(partial(wgan_critic, (8, 8, 2), width=4, hidden=6), SMALL,
                        floats(5), "critic"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +104,17 @@ class MusicTokenizer:
         """
         steps: list[list[int]] = []
         step: list[int] = []
+        ranges, pitches, size = self.ranges, self._pitches, self.size
         for token in tokens:
-            if not 0 <= token < self.size:
+            if not 0 <= token < size:
                 raise UsageError(
-                    f"{token} is no token, expected 0 to {self.size - 1}: these are tokens of "
+                    f"{token} is no token, expected 0 to {size - 1}: these are tokens of "
                     "another tokenizer"
                 )
             if token == BEGIN:
                 step = []
-            elif token in self.ranges[len(step)]:
-                step.append(self._pitch(len(step), token))
+            elif token in ranges[len(step)]:
+                step.append(pitches[token])
             if len(step) == self.voices:
                 steps.append(step)
                 step = []
@@ -123,10 +124,14 @@ class MusicTokenizer:
         """What `music_tokenizer_of` makes the same tokenizer from, as JSON."""
         return {"kind": "music", "pitches": [list(known) for known in self.pitches]}
 
-    def _pitch(self, voice: int, token: int) -> int:
-        number = token - self.ranges[voice].start - 1
-        known = self.pitches[voice]
-        return known[number] if 0 <= number < len(known) else SILENCE
+    @cached_property
+    def _pitches(self) -> dict[int, int]:
+        """The pitch of each token of a voice; silence, of those that stand for none."""
+        return {
+            token: pitch
+            for known, of_voice in zip(self.pitches, self.ranges, strict=True)
+            for token, pitch in zip_longest(of_voice, (SILENCE, *known), fillvalue=SILENCE)
+        }
 
     @cached_property
     def _tokens(self) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ def main() -> None:
             continue
         module = ".".join(path.relative_to(root).with_suffix("").parts)
         says = ast.get_docstring(ast.parse(path.read_text())) or ""
-        if "Command: " in says:  # the others are what scripts are made of
+        if "\nCommand: " in says:  # the others are what scripts are made of
             table.add_row(module, says.splitlines()[0])
     Console().print(table)
 

@@ -134,6 +134,12 @@ def test_a_library_that_may_change_is_imported_in_one_file():
     assert all(len(files) == 1 for files in found.values()), found
 
 
+def test_scripts_say_their_command_and_nothing_else_does():
+    for path in (path for path in SOURCES if path.relative_to(ROOT).parts[0] == "experiments"):
+        text = path.read_text(encoding="utf-8")
+        assert ("launch(Config, main)" in text) == ("\nCommand: " in text), path
+
+
 def test_a_file_holds_one_idea():
     for path in SOURCES:
         parts = path.relative_to(ROOT).with_suffix("").parts

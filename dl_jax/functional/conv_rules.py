@@ -16,7 +16,7 @@ The price is forward mode (`jax.jvp`): see docs/decisions/0001-convolution-famil
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -141,18 +141,17 @@ def _direct(spec: ConvSpec) -> ConvOps:
 
     if spec.groups > 1 or jax.default_backend() != "cpu":
         return ConvOps(convolve, input_gradient, kernel_gradient)
-
-    def few(channels: int) -> bool:
-        return has_fast_patches(spec, channels)
-
+    by_patches = partial(has_fast_patches, spec)
     return ConvOps(
-        lambda x, w: convolve_patches(spec, x, w) if few(x.shape[-1]) else convolve(x, w),
+        lambda x, w: convolve_patches(spec, x, w) if by_patches(x.shape[-1]) else convolve(x, w),
         lambda g, w: (
             input_gradient_of_patches(g, w)
-            if few(w.shape[2]) and halves(spec)
+            if by_patches(w.shape[2]) and halves(spec)
             else input_gradient(g, w)
         ),
         lambda x, g: (
-            kernel_gradient_patches(spec, x, g) if few(x.shape[-1]) else kernel_gradient(x, g)
+            kernel_gradient_patches(spec, x, g)
+            if by_patches(x.shape[-1])
+            else kernel_gradient(x, g)
         ),
     )

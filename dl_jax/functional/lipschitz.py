@@ -28,9 +28,8 @@ def gradient_penalty(
     `x = share real + (1 - share) fake`. The critic that attains the Wasserstein distance has slope
     one along such lines.
 
-    The gradients of all examples are one gradient, of the sum of their scores: by `vmap` over
-    examples, which says the same, a second derivative would have a kernel's gradient for each
-    example where there need be one for all.
+    One backward pass of the summed scores gives each example its gradient. `vmap(grad(score))`
+    gives the same, but its derivative computes the gradient of a kernel once for each example.
 
     Args:
         score: one number of each example, `score(x, *told) -> [batch]`, that depends on it alone:

@@ -36,7 +36,10 @@ class ConvSpec(NamedTuple):
 
 
 def has_fast_patches(spec: ConvSpec, channels: int) -> bool:
-    """Whether the convolution, and its kernel gradient, are faster as products of patches."""
+    """Whether the convolution and its kernel gradient are faster as products of patches.
+
+    So is the gradient of the image, if the convolution also `halves` it.
+    """
     return channels <= MAX_CHANNELS and prod(spec.kernel) * channels <= MAX_PATCH
 
 

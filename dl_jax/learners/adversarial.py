@@ -60,7 +60,8 @@ def adversarial(
     Args:
         generator: noise to examples; with `labels`, the pair of noise and labels.
         discriminator: examples, or the pair with their labels, to scores `[batch]`. It is given
-            real and fake examples in one batch: it must judge each by itself.
+            real and fake examples in one batch, and must judge each by itself; that it has batch
+            normalization is not found out.
         objective: such as `OBJECTIVES["wasserstein"]`.
         optimizers: the generator's, and the discriminator's; they see parameters by their whole
             paths, `generator/...` and `discriminator/...`.

@@ -103,6 +103,8 @@ class Config:
         check_distinct("kinds", self.kinds)
         if not self.filters:
             raise UsageError("there are no filters, expected at least one level")
+        if self.labels:  # none is all alone
+            check_distinct("labels", self.labels)
         for count in self.labels:
             check_integer("labels", count, low=1)
         check_range("noise_level", self.noise_level, low=0)
@@ -131,10 +133,10 @@ def main(config: Config) -> None:
         maker, learner = learner_of(config, kind, sizes, train)
         learner, part = over_seeds(learner, config.seeds), run.part(kind)
         part.describe(maker, sizes)
-        fitted = fit(learner, data, config.fit, part)
+        trained = fit(learner, data, config.fit, part)
         evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
-        losses[kind] = evaluate(fitted.best, test).means()
-        coders[kind] = coder_of(maker, sizes, fitted)
+        losses[kind] = evaluate(trained.best, test).means()
+        coders[kind] = coder_of(maker, sizes, trained)
     codes = {kind: codes_of(c.encode, c.fitted.weights, data) for kind, c in coders.items()}
     encoder, _ = split(autoencoder(**sizes), "encoder")
     learned_nothing = untrained(encoder, config.latent_dim, data, config.fit.seed)

@@ -5,7 +5,7 @@ linear probe), and what its network learns if it goes on with labels (fine-tunin
 labels are those of the training: penalties and steps are chosen on the whole validation split.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -31,7 +31,7 @@ Accuracies: TypeAlias = dict[int, np.ndarray]
 """Test accuracy of each replica, by the number of labels."""
 
 
-def chosen(train: ImageDataset, counts: Iterable[int], seed: int) -> dict[int, np.ndarray]:
+def chosen(train: ImageDataset, counts: Sequence[int], seed: int) -> dict[int, np.ndarray]:
     """Training examples at random, as many as each count says, as indices.
 
     Raises:
@@ -73,7 +73,7 @@ def probe(found: Codes, subsets: Mapping[int, np.ndarray], data: Splits) -> Accu
 
 
 def untrained(encoder: Model, numbers: int, data: Splits, seed: int) -> dict[str, Codes]:
-    """Features that nothing was trained for: pixels, a random encoder's, principal components."""
+    """Features that no network learned: pixels, a random encoder's, principal components."""
     pixels = {
         split: np.asarray(to_unit(each.arrays["image"][:])).reshape(len(each), -1)
         for split, each in data.items()
@@ -98,12 +98,15 @@ def fine_tuned(
     least_steps: int,
     run: Run,
 ) -> tuple[Accuracies, dict[str, Fitted]]:
-    """Train classifiers that begin with some parameters, or with none; all are as many steps old.
+    """Train one classifier for each number of labels, all from one beginning.
+
+    The number of steps depends on the labels alone, so that beginnings can be compared.
 
     Args:
         name: of the beginning, for the parts of the run.
         model: to train.
-        start: the parameters and state that it begins with, as `Learner.init` takes them.
+        start: the parameters and state that it begins with, as `Learner.init` takes them; None is
+            from scratch.
         subsets: training examples by the number of labels.
         data: images, with labels.
         optimizer: with its schedule.

@@ -90,7 +90,7 @@ def test_each_example_has_its_own_gradient():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-def test_examples_of_two_shapes_and_scores_of_none_are_refused():
+def test_unequal_shapes_and_a_single_score_are_refused():
     with pytest.raises(UsageError, match=r"have shape \(4, 2\) and fake ones \(4, 3\)"):
         gradient_penalty(jnp.sum, jnp.ones((4, 2)), jnp.ones((4, 3)), jnp.ones(4))
     with pytest.raises(UsageError, match=r"4 examples have shape \(\), expected \(4,\)"):

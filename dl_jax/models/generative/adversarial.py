@@ -34,8 +34,8 @@ def wgan_generator(
 
     A dense layer makes the smallest image, of 4 to 7 pixels; each transposed convolution of 4x4
     pixels then doubles its sides and halves its channels, down to `width`; the last has a tanh.
-    Images that are doubled once or twice only, such as digits, need a hidden dense layer before:
-    convolutions reach too few pixels there to agree on a shape.
+    For images of 8 to 28 pixels, `hidden` should be some hundred units: the receptive field of one
+    or two convolutions is too small for a coherent digit.
 
     Args:
         image_shape: `(height, width, channels)`; sides are 4 to 7 pixels doubled some times, such
@@ -89,14 +89,14 @@ def wgan_critic(
     """Images `[batch, height, width, channels]` to scores `[batch]`.
 
     Convolutions of 4x4 pixels halve the sides and double the channels, from `width`, down to 4 to 7
-    pixels; a dense layer makes the score. There is no batch normalization: the gradient penalty is
-    of each image alone.
+    pixels; one dense layer, or two, make the score. There is no batch normalization: the gradient
+    penalty is of each image alone.
 
     Args:
         image_shape: as for `wgan_generator`.
         width: channels after the first layer.
-        hidden: units of a dense layer before the score; 0 is none. Without one, far parts of an
-            image are judged together by a sum alone (see `wgan_generator`).
+        hidden: units of a dense layer before the score; 0 is none (see
+            `wgan_generator`: without one, far parts of an image are only summed).
         num_classes: that the network is told; None is none.
 
     Raises:

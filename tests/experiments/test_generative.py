@@ -20,6 +20,7 @@ INVERSION = module_of("generative.autoencoder_inversion")
         ("gan", ("--image-size", "9", "9"), "images of 9x9 pixels cannot be halved"),
         ("gan_plane", ("--critic-steps", "7"), "batch_size is 640, expected a multiple"),
         ("autoencoders", ("--labels", "2000"), "labels are 2000, expected at most"),
+        ("autoencoders", ("--labels", "5", "5"), "labels is 5, 5, expected"),
         ("autoencoders", ("--patch", "3"), "patches of 3x3 pixels do not divide images of 8x8"),
         ("autoencoders", ("--noise", "masking", "--noise-level", "2"), "rate is 2.0"),
         ("autoencoder_inversion", ("--components", "65"), "components is 65, expected at most 64"),

@@ -34,12 +34,11 @@ from dl_jax.reports import data_figure, game_panels, report_each
 from dl_jax.runs import Run, RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, predict
 from experiments.generative.judge import (
-    NEIGHBORHOOD,
     QUALITY,
     Judge,
     Seen,
     confident,
-    distances,
+    distance_to,
     flat,
     judged,
     seen_by,
@@ -130,7 +129,7 @@ def main(config: Config) -> None:
         given = noise_for(sizes, 5 * config.samples, seed=1)
         images = samples_of(generator, fitted[name].weights, given)
         measured[name] = judged(images, judge, at_test, given.arrays.get("label")) | {
-            "distance_to_training": distances(images, known)
+            "distance_to_training": np.array([distance_to(known, flat(each)) for each in images])
         }
         made |= {name: images[0]} if np.isfinite(images[0]).all() else {}
     figures = {
@@ -141,12 +140,11 @@ def main(config: Config) -> None:
         "neighbors": partial(draw_neighbors, made, train),
         "comparison": partial(game_panels, fitted, QUALITY),
     }
-    # Samples that were learned by heart would be much nearer than images that are as new.
-    new = distances(test[None, :NEIGHBORHOOD], known)
     extras = {
         "judge_accuracy": judge.accuracy,
         "confident_of_test_images": confident(at_test),
-        "distance_of_test_images": float(new[0]),
+        # Samples that were learned by heart would be much nearer than these, which are as new.
+        "distance_of_test_images": distance_to(known, test),
     }
     report_each(run, fitted, measured, figures, headline="frechet_distance", extras=extras)
 

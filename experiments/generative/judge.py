@@ -122,13 +122,11 @@ def confident(seen: Seen) -> float:
     return float((seen.probabilities.max(-1) >= CONFIDENT).mean())
 
 
-def distances(images: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Of each replica the median distance of its images to the nearest training image."""
-    each = [flat(one[:NEIGHBORHOOD]) if one.ndim > 2 else one for one in images]
-    return np.array([
-        np.median(nearest_examples(one, known)[1]) if np.isfinite(one).all() else np.nan
-        for one in each
-    ])  # fmt: skip
+def distance_to(known: np.ndarray, images: np.ndarray) -> float:
+    """The median distance of images to the nearest known one; both as vectors (`flat`)."""
+    if not np.isfinite(images).all():
+        return np.nan
+    return float(np.median(nearest_examples(images[:NEIGHBORHOOD], known)[1]))
 
 
 def flat(images: np.ndarray) -> np.ndarray:

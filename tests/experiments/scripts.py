@@ -121,6 +121,7 @@ SCRIPTS = {
         (
             "--cells",
             "reset_rnn",
+            "lstm",
             "--lengths",
             "4",
             "--hidden-dim",

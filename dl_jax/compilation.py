@@ -120,11 +120,8 @@ def _holds(jaxpr: Any, wanted: Callable[[Any], bool]) -> bool:
     for equation in jaxpr.eqns:
         if wanted(equation):
             return True
-        for leaf in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
-            if _is_jaxpr(leaf) and _holds(getattr(leaf, "jaxpr", leaf), wanted):
-                return True
+        for value in equation.params.values():
+            for part in value if isinstance(value, list | tuple) else (value,):
+                if hasattr(part, "eqns") and _holds(part, wanted):
+                    return True
     return False
-
-
-def _is_jaxpr(value: Any) -> bool:
-    return hasattr(value, "eqns")

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from dl_jax.errors import UsageError, check_integer, check_range
 
@@ -91,6 +90,8 @@ def fit_linear_probe(
 
     Source: Alain and Bengio (2016), arXiv:1610.01644.
     """
+    from scipy.optimize import minimize  # half a second
+
     check_integer("num_classes", num_classes, low=1)
     check_range("penalty", penalty, low=0)
     if len(features) != len(labels) or not len(labels):

@@ -121,13 +121,16 @@ def sample_precision_recall(real: Reals, fake: Fakes, neighbors: int = 3) -> Sam
     check_integer("neighbors", neighbors, low=1)
     _check_alike(real, fake, least=neighbors + 1)
 
-    def among(points: NDArray, others: NDArray) -> float:
-        # Its own distance of 0 is the first.
-        radii = np.partition(_squared_distances(others, others), neighbors, axis=1)[:, neighbors]
-        return float((_squared_distances(points, others) <= radii).any(1).mean())
-
     a, b = np.asarray(real, np.float64), np.asarray(fake, np.float64)
-    return SamplePrecisionRecall(among(b, a), among(a, b))
+
+    def radii(points: NDArray) -> NDArray:
+        # Its own distance of 0 is the first.
+        return np.partition(_squared_distances(points, points), neighbors, axis=1)[:, neighbors]
+
+    between = _squared_distances(a, b)
+    precision = (between <= radii(a)[:, None]).any(0).mean()
+    recall = (between <= radii(b)).any(1).mean()
+    return SamplePrecisionRecall(float(precision), float(recall))
 
 
 def nearest_examples(

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from dl_jax.data.images.image_dataset import ImageDataset
 from dl_jax.data.images.source import ImageSize, to_pixels
@@ -15,6 +14,8 @@ def digits(image_size: ImageSize | None = None) -> ImageDataset:
 
     Source: Alpaydin and Kaynak (1998), "Optical recognition of handwritten digits", UCI.
     """
+    from sklearn.datasets import load_digits  # a second
+
     bunch: Any = load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     if image_size is not None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_diabetes
 
 from dl_jax.errors import UsageError, check_choice, nearest
 
@@ -72,6 +71,8 @@ def load_table(
     """
     check_choice("dataset", name, TABLES)
     if name == "diabetes":
+        from sklearn.datasets import load_diabetes  # a second
+
         bunch: Any = load_diabetes(scaled=False)
         columns = dict(zip(bunch.feature_names, bunch.data.T, strict=True))
         return {**columns, TABLES[name]: bunch.target}, TABLES[name]

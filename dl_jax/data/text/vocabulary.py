@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import Any, Literal
 
 from dl_jax.data.text.tokenizer import known_tokens
@@ -69,7 +68,14 @@ class VocabularyTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""
-        return list(chain.from_iterable(map(self._tokens, self.pieces(text))))
+        tokens: list[int] = []
+        for piece in self.pieces(text):
+            number = self._numbers.get(piece)
+            if number is None:
+                tokens += self._spelled(piece)
+            else:
+                tokens.append(number)
+        return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens; bytes that are no text, as a network may write, are marked with �.
@@ -99,12 +105,10 @@ class VocabularyTokenizer:
     def _numbers(self) -> dict[str, int]:
         return {piece: number for number, piece in enumerate(self.vocabulary, 1)}
 
-    def _tokens(self, piece: str) -> tuple[int, ...]:
-        number = self._numbers.get(piece)
-        if number is not None:
-            return (number,)
+    def _spelled(self, piece: str) -> list[int]:
+        """The tokens of a piece that is not in the vocabulary."""
         first = len(self.vocabulary) + 1
-        return tuple(first + byte for byte in _to_bytes(piece)) if self.exact else (first,)
+        return [first + byte for byte in _to_bytes(piece)] if self.exact else [first]
 
 
 def _to_bytes(text: str) -> bytes:

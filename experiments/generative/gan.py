@@ -57,7 +57,7 @@ class Config:
     """Games to play, one after the other."""
     width: int = 32
     """Channels of the generator before its last layer, and of the critic after its first."""
-    hidden: int = 256
+    hidden_dim: int = 256
     """Units of a dense layer before the generator's smallest image, and after the critic's; 0 is
     none."""
     latent_dim: int = 64
@@ -73,7 +73,7 @@ class Config:
     seeds: int = 1
     """Independent replicas of each game, in one compiled program."""
     data: ImageData = ImageData()
-    judge: FitConfig = FitConfig(epochs=4)
+    judge: FitConfig = FitConfig(steps=1600, evaluate_every=200)
     optimizer: OptimizerConfig = OptimizerConfig(
         learning_rate=1e-3, schedule="cosine", beta1=0.5, beta2=0.9
     )
@@ -87,7 +87,7 @@ class Config:
         check_distinct("games", self.games)
         for name in ("width", "latent_dim", "critic_steps", "seeds"):
             check_integer(name, getattr(self, name), low=1)
-        check_integer("hidden", self.hidden, low=0)
+        check_integer("hidden_dim", self.hidden_dim, low=0)
         check_integer("samples", self.samples, low=2 * SHOWN)
         check_multiple("batch_size", self.fit.batch_size, "critic_steps", self.critic_steps)
         check_range("average", self.average, low=0, high=1, exclusive_high=True)
@@ -99,10 +99,12 @@ def main(config: Config) -> None:
     train = data["train"]
     shape, classes = train.image_shape, train.num_classes if config.conditional else None
     sizes = {"image_shape": shape, "latent_dim": config.latent_dim, "width": config.width,
-             "hidden": config.hidden, "num_classes": classes}  # fmt: skip
+             "hidden_dim": config.hidden_dim, "num_classes": classes}  # fmt: skip
     generator = wgan_generator(**sizes)
     half = np.full(shape[-1], 0.5, np.float32)
-    critic = wgan_critic(shape, width=config.width, hidden=config.hidden, num_classes=classes)
+    critic = wgan_critic(
+        shape, width=config.width, hidden_dim=config.hidden_dim, num_classes=classes
+    )
     steps = config.fit.updates(train)
     optimizers = (
         make_optimizer(config.optimizer, steps),

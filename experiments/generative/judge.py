@@ -63,7 +63,7 @@ def trained_judge(config: FitConfig, data: dict[str, ImageDataset], run: Run) ->
     train = data["train"]
     network = cnn(train.image_shape, [(32,), (64,)], train.num_classes, widths=(128,))
     model = on_images(network, image_statistics(train))
-    optimizer = make_optimizer(OptimizerConfig(), config.updates(train))
+    optimizer = make_optimizer(OptimizerConfig(schedule="cosine"), config.updates(train))
     learner = supervised(model, cross_entropy, optimizer)
     fitted = fit(learner, data, config, run)
     evaluate = make_evaluate(learner, config.evaluation_batch_size)

@@ -162,9 +162,10 @@ MODELS = {
     "wgan_generator": Row(partial(wgan_generator, (16, 16, 2), 3, width=4), NOISE,
                           floats(5, 16, 16, 2), "generator"),
     "wgan_generator of classes": Row(
-        partial(wgan_generator, (8, 8, 2), 3, width=4, hidden=6, num_classes=3, batch_norm=False),
+        partial(wgan_generator, (8, 8, 2), 3, width=4, hidden_dim=6, num_classes=3,
+                batch_norm=False),
         (NOISE, LABELS), floats(5, 8, 8, 2), "generator"),
-    "wgan_critic": Row(partial(wgan_critic, (8, 8, 2), width=4, hidden=6), SMALL,
+    "wgan_critic": Row(partial(wgan_critic, (8, 8, 2), width=4, hidden_dim=6), SMALL,
                        floats(5), "critic"),
     "wgan_critic of classes": Row(partial(wgan_critic, (8, 8, 2), width=4, num_classes=3),
                                   (SMALL, LABELS), floats(5), "critic"),

@@ -26,7 +26,7 @@ def wgan_generator(
     latent_dim: int = 64,
     *,
     width: int = 64,
-    hidden: int = 0,
+    hidden_dim: int = 0,
     num_classes: int | None = None,
     batch_norm: bool = True,
 ) -> Model:
@@ -34,15 +34,15 @@ def wgan_generator(
 
     A dense layer makes the smallest image, of 4 to 7 pixels; each transposed convolution of 4x4
     pixels then doubles its sides and halves its channels, down to `width`; the last has a tanh.
-    For images of 8 to 28 pixels, `hidden` should be some hundred units: the receptive field of one
-    or two convolutions is too small for a coherent digit.
+    For images of 8 to 28 pixels, `hidden_dim` should be some hundred units: the receptive field of
+    one or two convolutions is too small for a coherent digit.
 
     Args:
         image_shape: `(height, width, channels)`; sides are 4 to 7 pixels doubled some times, such
             as 8, 28, 32 or 64.
         latent_dim: numbers that an image is made of.
         width: channels before the last layer.
-        hidden: units of a dense layer before the smallest image; 0 is none.
+        hidden_dim: units of a dense layer before the smallest image; 0 is none.
         num_classes: that the network is told; None is none.
         batch_norm: normalize each hidden layer.
 
@@ -56,16 +56,16 @@ def wgan_generator(
     check_sizes(
         described, image_shape, (latent_dim, width), () if num_classes is None else (num_classes,)
     )
-    check_integer("hidden", hidden, low=0)
+    check_integer("hidden_dim", hidden_dim, low=0)
     (height, columns), doublings = smallest(image_shape)
     inputs, (features,) = inputs_with_label("wgan_generator", (latent_dim,), num_classes)
     channels = width * 2 ** (doublings - 1)
     shape = (-1, height, columns, channels)
     layers: dict[str, Layer] = {"inputs": inputs}
-    if hidden:
-        layers["hidden"] = linear(features, hidden, bias=not batch_norm)
-        layers |= _activated("_hidden", hidden, batch_norm)
-        features = hidden
+    if hidden_dim:
+        layers["hidden"] = linear(features, hidden_dim, bias=not batch_norm)
+        layers |= _activated("_hidden", hidden_dim, batch_norm)
+        features = hidden_dim
     layers |= {
         "project": linear(features, height * columns * channels, bias=not batch_norm),
         "image": lambda x: x.reshape(shape),
@@ -83,7 +83,7 @@ def wgan_critic(
     image_shape: Sequence[int],
     *,
     width: int = 64,
-    hidden: int = 0,
+    hidden_dim: int = 0,
     num_classes: int | None = None,
 ) -> Model:
     """Images `[batch, height, width, channels]` to scores `[batch]`.
@@ -95,7 +95,7 @@ def wgan_critic(
     Args:
         image_shape: as for `wgan_generator`.
         width: channels after the first layer.
-        hidden: units of a dense layer before the score; 0 is none (see
+        hidden_dim: units of a dense layer before the score; 0 is none (see
             `wgan_generator`: without one, far parts of an image are only summed).
         num_classes: that the network is told; None is none.
 
@@ -107,7 +107,7 @@ def wgan_critic(
     """
     described = f"wgan_critic sizes are {image_shape=}, {width=}, {num_classes=}"
     check_sizes(described, image_shape, (width,), () if num_classes is None else (num_classes,))
-    check_integer("hidden", hidden, low=0)
+    check_integer("hidden_dim", hidden_dim, low=0)
     (height, columns), halvings = smallest(image_shape)
     inputs, (*_, channels) = inputs_with_label("wgan_critic", image_shape, num_classes)
     layers: dict[str, Layer] = {"inputs": inputs}
@@ -117,9 +117,9 @@ def wgan_critic(
         layers[f"activation{number}"] = leaky
         channels = filters
     layers["flatten"], features = flatten, height * columns * channels
-    if hidden:
-        layers |= {"hidden": linear(features, hidden), "activation_hidden": leaky}
-        features = hidden
+    if hidden_dim:
+        layers |= {"hidden": linear(features, hidden_dim), "activation_hidden": leaky}
+        features = hidden_dim
     return chain({**layers, "head": linear(features, 1), "score": score})
 
 

@@ -5,7 +5,8 @@ same data (`judge`): distances and scores are comparable within this script alon
 the Inception network. The best generator is that of the smallest distance from validation images.
 Sources: Gulrajani et al. (2017), arXiv:1704.00028; and those of `judge` and of
 `dl_jax.learners.games`.
-Command: python -m experiments.generative.gan --dataset mnist --seeds 3
+Command: python -m experiments.generative.gan --dataset mnist --learning-rate 3e-3 --seeds 3
+Told which digit to make: the same with --conditional
 All games side by side: --games standard least_squares wgan_clip wgan_gp hinge_sn
 """
 

@@ -27,8 +27,9 @@ from jaxtyping import Float
 
 from dl_jax.functional.patches import (
     ConvSpec,
+    convolve_blocks,
     convolve_patches,
-    halves,
+    has_fast_blocks,
     has_fast_patches,
     kernel_gradient_patches,
 )
@@ -135,20 +136,23 @@ def _direct(spec: ConvSpec) -> ConvOps:
         w = jnp.zeros_like(x, shape=shape)
         return jax.linear_transpose(lambda w: convolve(x, w), w)(g)[0]
 
-    def input_gradient_of_patches(g: Output, w: Kernel) -> Image:
+    def input_gradient_of(another: Callable[..., Output], g: Output, w: Kernel) -> Image:
         x = jnp.zeros_like(g, shape=(g.shape[0], *spec.image, w.shape[2]))
-        return jax.linear_transpose(lambda x: convolve_patches(spec, x, w), x)(g)[0]
+        return jax.linear_transpose(lambda x: another(spec, x, w), x)(g)[0]
+
+    def fast_input_gradient(g: Output, w: Kernel) -> Image:
+        if not has_fast_blocks(spec, w.shape[2]):
+            return input_gradient(g, w)
+        return input_gradient_of(
+            convolve_patches if by_patches(w.shape[2]) else convolve_blocks, g, w
+        )
 
     if spec.groups > 1 or jax.default_backend() != "cpu":
         return ConvOps(convolve, input_gradient, kernel_gradient)
     by_patches = partial(has_fast_patches, spec)
     return ConvOps(
         lambda x, w: convolve_patches(spec, x, w) if by_patches(x.shape[-1]) else convolve(x, w),
-        lambda g, w: (
-            input_gradient_of_patches(g, w)
-            if by_patches(w.shape[2]) and halves(spec)
-            else input_gradient(g, w)
-        ),
+        fast_input_gradient,
         lambda x, g: (
             kernel_gradient_patches(spec, x, g)
             if by_patches(x.shape[-1])

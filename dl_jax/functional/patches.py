@@ -4,8 +4,9 @@ With one to three channels (the first layer of a network, and the last of a gene
 routine has little work for each pixel: on CPU, products over patches (im2col) run up to seventeen
 times faster. With more channels or large kernels the patches cost more than they save. A kernel of
 4x4 with stride 2, of which networks that generate images consist, is one of 2x2 with stride 1 on an
-image of half the size whose pixels are the blocks of 2x2 (space to depth): its patches are four
-whole slices, and then the gradient of the image is faster so, too.
+image of half the size whose pixels are the blocks of 2x2 (space to depth). Its patches are four
+whole slices; and with more channels the routine gives the gradient of the image of blocks up to
+twice as fast as that of the image itself, in which it meets as many zeros as numbers.
 """
 
 from math import prod
@@ -13,12 +14,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Float
 
 from dl_jax.functional.precision import accumulation_dtype
 from dl_jax.functional.windows import Size
 
 MAX_CHANNELS, MAX_PATCH = 3, 75
+MAX_BLOCK_CHANNELS = 64
 Image = Float[jax.Array, "batch height width in_channels"]
 Kernel = Float[jax.Array, "kernel_height kernel_width in_channels out_channels"]
 Output = Float[jax.Array, "batch out_height out_width out_channels"]
@@ -53,6 +56,22 @@ def halves(spec: ConvSpec) -> bool:
     )
 
 
+def has_fast_blocks(spec: ConvSpec, channels: int) -> bool:
+    """Whether the gradient of the image is faster as that of an image of blocks."""
+    return halves(spec) and channels <= MAX_BLOCK_CHANNELS
+
+
+def convolve_blocks(spec: ConvSpec, x: Image, w: Kernel) -> Output:
+    """The convolution, where it halves the image, by a routine of the image's blocks."""
+    return lax.conv_general_dilated(
+        _blocks(jnp.pad(x, ((0, 0), *spec.padding, (0, 0)))),
+        _as_matrix(spec, w).reshape(2, 2, -1, w.shape[-1]),
+        window_strides=(1, 1),
+        padding="VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
 def convolve_patches(spec: ConvSpec, x: Image, w: Kernel) -> Output:
     """The convolution."""
     patches = _patches(spec, x)
@@ -71,9 +90,7 @@ def _patches(spec: ConvSpec, x: Image) -> Float[jax.Array, "batch out_height out
     """What each output pixel sees, in the order of the rows of `_as_matrix`."""
     x = jnp.pad(x, ((0, 0), *spec.padding, (0, 0)))
     if halves(spec):
-        batch, height, width, channels = x.shape
-        blocks = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
-        x = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 2, width // 2, -1)
+        x = _blocks(x)
         kernel, stride, dilation = (2, 2), (1, 1), (1, 1)
     else:
         kernel, stride, dilation = spec.kernel, spec.stride, spec.dilation
@@ -83,6 +100,13 @@ def _patches(spec: ConvSpec, x: Image) -> Float[jax.Array, "batch out_height out
     taps = [(slice(i, i + height, stride[0]), slice(j, j + width, stride[1]))
             for i in rows for j in columns]  # fmt: skip
     return jnp.concatenate([x[:, down, across] for down, across in taps], axis=-1)
+
+
+def _blocks(x: Image) -> Float[jax.Array, "batch half_height half_width block"]:
+    """Blocks of 2x2 pixels as pixels."""
+    batch, height, width, channels = x.shape
+    blocks = x.reshape(batch, height // 2, 2, width // 2, 2, channels).swapaxes(2, 3)
+    return blocks.reshape(batch, height // 2, width // 2, 4 * channels)
 
 
 def _as_matrix(spec: ConvSpec, w: Kernel) -> Float[jax.Array, "patch out_channels"]:

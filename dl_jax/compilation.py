@@ -120,7 +120,7 @@ def _holds(jaxpr: Any, wanted: Callable[[Any], bool]) -> bool:
     for equation in jaxpr.eqns:
         if wanted(equation):
             return True
-        for value in equation.params.values():
+        for value in equation.params.values():  # a jaxpr, or several, as the branches of `cond`
             for part in value if isinstance(value, list | tuple) else (value,):
                 if hasattr(part, "eqns") and _holds(part, wanted):
                     return True

@@ -90,7 +90,7 @@ def fit_linear_probe(
 
     Source: Alain and Bengio (2016), arXiv:1610.01644.
     """
-    from scipy.optimize import minimize  # half a second
+    from scipy.optimize import minimize  # imported here: it takes half a second
 
     check_integer("num_classes", num_classes, low=1)
     check_range("penalty", penalty, low=0)

@@ -29,6 +29,7 @@ from dl_jax.functional.patches import (
     ConvSpec,
     convolve_blocks,
     convolve_patches,
+    halves,
     has_fast_blocks,
     has_fast_patches,
     kernel_gradient_patches,
@@ -126,30 +127,29 @@ def _direct(spec: ConvSpec) -> ConvOps:
             feature_group_count=spec.groups,
         )
 
+    def transposed(forward: Callable[[Image, Kernel], Output], g: Output, w: Kernel) -> Image:
+        x = jnp.zeros_like(g, shape=(g.shape[0], *spec.image, w.shape[2] * spec.groups))
+        return jax.linear_transpose(lambda x: forward(x, w), x)(g)[0]
+
     def input_gradient(g: Output, w: Kernel) -> Image:
-        channels = w.shape[2] * spec.groups
-        x = jnp.zeros_like(g, shape=(g.shape[0], *spec.image, channels))
-        return jax.linear_transpose(lambda x: convolve(x, w), x)(g)[0]
+        return transposed(convolve, g, w)
 
     def kernel_gradient(x: Image, g: Output) -> Kernel:
         shape = (*spec.kernel, x.shape[-1] // spec.groups, g.shape[-1])
         w = jnp.zeros_like(x, shape=shape)
         return jax.linear_transpose(lambda w: convolve(x, w), w)(g)[0]
 
-    def input_gradient_of(another: Callable[..., Output], g: Output, w: Kernel) -> Image:
-        x = jnp.zeros_like(g, shape=(g.shape[0], *spec.image, w.shape[2]))
-        return jax.linear_transpose(lambda x: another(spec, x, w), x)(g)[0]
-
-    def fast_input_gradient(g: Output, w: Kernel) -> Image:
-        if not has_fast_blocks(spec, w.shape[2]):
-            return input_gradient(g, w)
-        return input_gradient_of(
-            convolve_patches if by_patches(w.shape[2]) else convolve_blocks, g, w
-        )
-
     if spec.groups > 1 or jax.default_backend() != "cpu":
         return ConvOps(convolve, input_gradient, kernel_gradient)
     by_patches = partial(has_fast_patches, spec)
+
+    def fast_input_gradient(g: Output, w: Kernel) -> Image:
+        channels = w.shape[2]
+        if by_patches(channels) and halves(spec):
+            return transposed(partial(convolve_patches, spec), g, w)
+        by_blocks = has_fast_blocks(spec, channels)
+        return transposed(partial(convolve_blocks, spec) if by_blocks else convolve, g, w)
+
     return ConvOps(
         lambda x, w: convolve_patches(spec, x, w) if by_patches(x.shape[-1]) else convolve(x, w),
         fast_input_gradient,

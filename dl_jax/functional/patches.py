@@ -5,8 +5,9 @@ routine has little work for each pixel: on CPU, products over patches (im2col) r
 times faster. With more channels or large kernels the patches cost more than they save. A kernel of
 4x4 with stride 2, of which networks that generate images consist, is one of 2x2 with stride 1 on an
 image of half the size whose pixels are the blocks of 2x2 (space to depth). Its patches are four
-whole slices; and with more channels the routine gives the gradient of the image of blocks up to
-twice as fast as that of the image itself, in which it meets as many zeros as numbers.
+whole slices. With more channels the gradient of the image of blocks is up to 1.7 times as fast as
+that of the image itself: there the routine multiplies the zeros that a stride leaves between the
+numbers of a cotangent, three for each.
 """
 
 from math import prod
@@ -22,6 +23,7 @@ from dl_jax.functional.windows import Size
 
 MAX_CHANNELS, MAX_PATCH = 3, 75
 MAX_BLOCK_CHANNELS = 64
+"""As measured in whole networks: docs/decisions/0008-games.md."""
 Image = Float[jax.Array, "batch height width in_channels"]
 Kernel = Float[jax.Array, "kernel_height kernel_width in_channels out_channels"]
 Output = Float[jax.Array, "batch out_height out_width out_channels"]
@@ -57,7 +59,7 @@ def halves(spec: ConvSpec) -> bool:
 
 
 def has_fast_blocks(spec: ConvSpec, channels: int) -> bool:
-    """Whether the gradient of the image is faster as that of an image of blocks."""
+    """Whether the gradient of the image is faster as that of an image of blocks, by a routine."""
     return halves(spec) and channels <= MAX_BLOCK_CHANNELS
 
 

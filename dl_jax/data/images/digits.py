@@ -14,7 +14,7 @@ def digits(image_size: ImageSize | None = None) -> ImageDataset:
 
     Source: Alpaydin and Kaynak (1998), "Optical recognition of handwritten digits", UCI.
     """
-    from sklearn.datasets import load_digits  # a second
+    from sklearn.datasets import load_digits  # imported here: it takes a second
 
     bunch: Any = load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]

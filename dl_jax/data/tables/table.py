@@ -71,7 +71,7 @@ def load_table(
     """
     check_choice("dataset", name, TABLES)
     if name == "diabetes":
-        from sklearn.datasets import load_diabetes  # a second
+        from sklearn.datasets import load_diabetes  # imported here: it takes a second
 
         bunch: Any = load_diabetes(scaled=False)
         columns = dict(zip(bunch.feature_names, bunch.data.T, strict=True))

@@ -32,35 +32,30 @@ def sentiment_texts(count: int = COUNT, seed: int = 0) -> tuple[list[str], list[
         seed: of the generator; the same seed gives the same texts.
     """
     random = np.random.default_rng(seed)
-    label, negated, good, not_, both = random.integers(0, 2, (5, count)).astype(bool)
-    rivals = random.permuted(np.tile(OTHERS, (count, 1)), axis=1)
-    judgments = [
-        _judgments(random, random.choice(FILM, count), label != negated, negated),
-        # The first rival is judged the other way round, with as many negations: its mirror image.
-        _judgments(random, rivals[:, 0], label == negated, negated),
-        np.where(both, _judgments(random, rivals[:, 1], good, not_), ""),
-    ]
-    told = random.permuted(np.stack(judgments, axis=1), axis=1).tolist()
-    links = random.choice(LINKS, (count, 2)).tolist()
-    return [_text(*each) for each in zip(told, links, strict=True)], label.astype(int).tolist()
+    texts, labels = zip(*(_text(random) for _ in range(count)), strict=True)
+    return list(texts), list(labels)
 
 
-def _judgments(
-    random: np.random.Generator, subjects: np.ndarray, good: np.ndarray, negated: np.ndarray
-) -> np.ndarray:
-    """A judgment of each subject."""
-    count = len(subjects)
-    words = (
-        subjects,
-        random.choice(VERBS, count),
-        np.where(negated, "not", ""),
-        random.choice(DEGREES, count),
-        np.where(good, random.choice(GOOD, count), random.choice(BAD, count)),
-    )
-    return np.array([" ".join(filter(None, each)) for each in zip(*words, strict=True)])
+def _text(random: np.random.Generator) -> tuple[str, int]:
+    label, negated = (bool(bit) for bit in random.integers(0, 2, 2))
+    rivals = random.permutation(len(OTHERS))[: random.integers(1, 3)]
+    # The first rival is judged the other way round, with as many negations: its mirror image.
+    judgments = [_judgment(random, _choice(random, FILM), label != negated, negated)]
+    judgments.append(_judgment(random, OTHERS[rivals[0]], label == negated, negated))
+    for rival in rivals[1:]:
+        good, not_ = (bool(bit) for bit in random.integers(0, 2, 2))
+        judgments.append(_judgment(random, OTHERS[rival], good, not_))
+    text = ""
+    for place, which in enumerate(random.permutation(len(judgments))):
+        text += (_choice(random, LINKS) if place else "") + judgments[which]
+    return text, int(label)
 
 
-def _text(judgments: Sequence[str], links: Sequence[str]) -> str:
-    """What is judged, in turn; an empty judgment is left out."""
-    first, *others = filter(None, judgments)
-    return first + "".join(link + each for link, each in zip(links, others, strict=False))
+def _judgment(random: np.random.Generator, subject: str, good: bool, negated: bool) -> str:
+    words = [subject, _choice(random, VERBS), "not" if negated else "", _choice(random, DEGREES)]
+    words.append(_choice(random, GOOD if good else BAD))
+    return " ".join(word for word in words if word)
+
+
+def _choice(random: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(random.integers(len(options)))]

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from dl_jax.data.text.sentiment import CLASSES, sentiment_texts
@@ -50,7 +51,7 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> Source:
             labels.
     """
     if name in EMBEDDED:
-        texts = Texts(*sentiment_texts())
+        texts = _generated()
         digest = hashlib.sha256(repr(texts).encode()).hexdigest()
         return Source(name, CLASSES, {"train": len(texts.texts)}, digest, lambda _: texts)
     from dl_jax.data import tfds_records  # half a second that `sentiment` need not wait for
@@ -103,3 +104,8 @@ def decoded(stored: bytes | str, where: str) -> str:
     if not text.strip():
         raise UsageError(f"{where} is empty: remove it, and prepare the dataset again")
     return text
+
+
+@cache
+def _generated() -> Texts:
+    return Texts(*sentiment_texts())

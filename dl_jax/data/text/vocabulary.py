@@ -69,8 +69,9 @@ class VocabularyTokenizer:
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""
         tokens: list[int] = []
+        numbers = self._numbers
         for piece in self.pieces(text):
-            number = self._numbers.get(piece)
+            number = numbers.get(piece)
             if number is None:
                 tokens += self._spelled(piece)
             else:

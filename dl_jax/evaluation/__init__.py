@@ -11,6 +11,7 @@ from dl_jax.evaluation.note_baselines import (
     note_loss,
 )
 from dl_jax.evaluation.probabilities import log_loss, to_probabilities
+from dl_jax.evaluation.replicas import measure_replicas
 from dl_jax.evaluation.representations import (
     linear_cka,
     nearest_class_mean_accuracy,
@@ -42,6 +43,7 @@ __all__ = [
     "inception_score",
     "linear_cka",
     "log_loss",
+    "measure_replicas",
     "modes_covered",
     "most_confident_mistakes",
     "nearest_class_mean_accuracy",

@@ -29,7 +29,6 @@ from dl_jax.functional.patches import (
     ConvSpec,
     convolve_blocks,
     convolve_patches,
-    halves,
     has_fast_blocks,
     has_fast_patches,
     kernel_gradient_patches,
@@ -145,10 +144,10 @@ def _direct(spec: ConvSpec) -> ConvOps:
 
     def fast_input_gradient(g: Output, w: Kernel) -> Image:
         channels = w.shape[2]
-        if by_patches(channels) and halves(spec):
-            return transposed(partial(convolve_patches, spec), g, w)
-        by_blocks = has_fast_blocks(spec, channels)
-        return transposed(partial(convolve_blocks, spec) if by_blocks else convolve, g, w)
+        if not has_fast_blocks(spec, channels):
+            return input_gradient(g, w)
+        by_blocks = convolve_patches if by_patches(channels) else convolve_blocks
+        return transposed(partial(by_blocks, spec), g, w)
 
     return ConvOps(
         lambda x, w: convolve_patches(spec, x, w) if by_patches(x.shape[-1]) else convolve(x, w),

@@ -43,7 +43,7 @@ class ConvSpec(NamedTuple):
 def has_fast_patches(spec: ConvSpec, channels: int) -> bool:
     """Whether the convolution and its kernel gradient are faster as products of patches.
 
-    So is the gradient of the image, if the convolution also `halves` it.
+    So is the gradient of the image, if it `has_fast_blocks` too.
     """
     return channels <= MAX_CHANNELS and prod(spec.kernel) * channels <= MAX_PATCH
 
@@ -59,7 +59,7 @@ def halves(spec: ConvSpec) -> bool:
 
 
 def has_fast_blocks(spec: ConvSpec, channels: int) -> bool:
-    """Whether the gradient of the image is faster as that of an image of blocks, by a routine."""
+    """Whether the gradient of the image is faster as that of an image of 2x2 blocks."""
     return halves(spec) and channels <= MAX_BLOCK_CHANNELS
 
 

@@ -8,10 +8,17 @@ from dl_jax.reports.classification import (
 from dl_jax.reports.curves import game_panels
 from dl_jax.reports.data import data_figure
 from dl_jax.reports.numbers import format_mean_std, mean_and_std
-from dl_jax.reports.report import report, report_each, save_figures, write_result
+from dl_jax.reports.report import (
+    check_some_trained,
+    report,
+    report_each,
+    save_figures,
+    write_result,
+)
 
 __all__ = [
     "Classification",
+    "check_some_trained",
     "classification",
     "data_figure",
     "format_mean_std",

@@ -15,7 +15,7 @@ from dl_jax.reports.numbers import format_mean_std, mean_and_std
 from dl_jax.runs import Run
 from dl_jax.runs.command import portable_command
 from dl_jax.training import Fitted
-from dl_jax.training.best import NEVER, all_finite
+from dl_jax.training.best import all_finite
 
 Figures = Mapping[str, Callable[[], Figure]]
 Measured = Mapping[str, Any]
@@ -108,9 +108,7 @@ def report_each(
         UsageError: nothing was measured under the name `headline`.
         RunError: as for `report`, of all of them. One that diverged is marked.
     """
-    sound = [name for name, each in fitted.items() if np.max(each.best_step) != NEVER]
-    if not sound:
-        check_trained(next(iter(fitted.values())))
+    check_some_trained(fitted)
     summaries = {name: _summarized(each, fitted[name]) for name, each in measured.items()}
     for summary in summaries.values():
         _check_headline(headline, summary)
@@ -144,13 +142,24 @@ def check_trained(fitted: Fitted, *, some: bool = False) -> None:
     Raises:
         RunError: says how many did, and what to do.
     """
-    lost = np.flatnonzero(np.ravel(fitted.best_step) == NEVER)
-    if len(lost) > (np.size(fitted.best_step) - 1 if some else 0):
+    replicas = np.size(fitted.best_step)
+    lost = np.setdiff1d(np.arange(replicas), fitted.trained)
+    if len(lost) > (replicas - 1 if some else 0):
         raise RunError(
             f"replica {lost[0]} never had a finite evaluation ({len(lost)} of "
-            f"{np.size(fitted.best_step)} did not): lower the learning rate or clip the gradient, "
+            f"{replicas} did not): lower the learning rate or clip the gradient, "
             "in a new run"
         )
+
+
+def check_some_trained(fitted: Mapping[str, Fitted]) -> None:
+    """Raise if all replicas of all learners diverged before their first evaluation.
+
+    Raises:
+        RunError: as for `check_trained`, of the first learner.
+    """
+    if not any(each.trained.size for each in fitted.values()):
+        check_trained(next(iter(fitted.values())))
 
 
 def write_result(run: Run, summary: Mapping[str, Any], seconds: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dl_jax.learners import TrainState, Weights
+from dl_jax.training.best import NEVER
 
 
 class Fitted(NamedTuple):
@@ -28,6 +29,11 @@ class Fitted(NamedTuple):
     history: list[dict[str, Any]]
     seconds: float
     weights: Weights
+
+    @property
+    def trained(self) -> np.ndarray:
+        """Indices of the replicas that have parameters: that had a finite evaluation."""
+        return np.flatnonzero(np.ravel(self.best_step) != NEVER)
 
 
 def metric_curve(fitted: Fitted, metric: str, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -301,11 +301,12 @@ class Session:
         steps = np.ravel(np.where(first_bad >= 0, first_bad, np.iinfo(first_bad.dtype).max))
         which = f" in replica {steps.argmin()}" if first_bad.ndim else ""
         kept = self.checkpoints.latest
-        remains = "there is no checkpoint yet" if kept is None else f"that of step {kept} is kept"
+        remains = "no checkpoint" if kept is None else f"the checkpoint of step {kept}"
+        others = ", or train on with the others by --no-stop-on-nonfinite" if which else ""
         raise RunError(
-            f"the {what} not finite at step {steps.min()}{which}; of the checkpoints in "
-            f"{self.run.checkpoints} {remains}{f' ({failure})' if failure else ''}: lower the "
-            "learning rate or clip the gradient, in a new run"
+            f"the {what} not finite at step {steps.min()}{which}; {remains} is kept in "
+            f"{self.run.checkpoints}{f' ({failure})' if failure else ''}: lower the learning rate "
+            f"or clip the gradient{others}, in a new run"
         )
 
     def _stop_interrupted(self, received: Signals, failure: str | None) -> None:

@@ -25,11 +25,11 @@ from dl_jax import plots
 from dl_jax.compilation import jit
 from dl_jax.data import ImageData, ImageDataset
 from dl_jax.errors import UsageError, check_integer
-from dl_jax.evaluation import linear_cka
+from dl_jax.evaluation import linear_cka, measure_replicas
 from dl_jax.learners import TrainState, over_seeds, reconstructing
 from dl_jax.models import Model, autoencoder, features, to_unit, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import data_figure, report_each
+from dl_jax.reports import data_figure, mean_and_std, report_each
 from dl_jax.runs import RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, metric_curve, predict
 from dl_jax.types import Params, State
@@ -201,9 +201,13 @@ def flat(images: np.ndarray) -> np.ndarray:
 
 def beside_principal(fitted: Fitted, principal: PCA) -> dict[str, np.ndarray]:
     """The largest angle, in degrees, between the subspace of each replica and the principal one."""
+
+    def measure(kernel: np.ndarray) -> dict[str, float]:
+        angles = subspace_angles(kernel.T, principal.components_.T)
+        return {"largest_angle": np.degrees(angles).max()}
+
     kernels = np.asarray(fitted.weights[0]["decoder"]["latent"]["map"]["kernel"])
-    angles = [subspace_angles(kernel.T, principal.components_.T).max() for kernel in kernels]
-    return {"largest_angle": np.degrees(angles)}
+    return measure_replicas(measure, ["largest_angle"], kernels)
 
 
 # Figures.
@@ -217,9 +221,10 @@ def draw_levels(
     heights = {}
     for name, own in ((DENSE, config.widths), (CONVOLUTIONAL, config.filters)):
         for way in ways:
-            found = [np.mean(measured[name][f"{level}_{way}"]) for level in level_names(len(own))]
-            gap = [np.nan] * (depth - len(own))
-            heights[f"{name}, {way}"] = np.array([*found[:-1], *gap, found[-1]])
+            losses = [measured[name][f"{level}_{way}"] for level in level_names(len(own))]
+            found = [mean_and_std(values)["mean"] for values in losses]
+            gap = [None] * (depth - len(own))
+            heights[f"{name}, {way}"] = np.array([*found[:-1], *gap, found[-1]], float)
     return plots.grouped_bars(heights, level_names(depth), x="level, from the outside", y=y)
 
 
@@ -242,7 +247,10 @@ def draw_pictures(
     images = test.arrays["image"][:SHOWN]
     rows = {"given": images}
     for name, model in models.items():
-        params = jax.tree.map(lambda leaf: leaf[0], fitted[name].weights[0])
+        if not fitted[name].trained.size:
+            continue
+        first = fitted[name].trained[0]
+        params = jax.tree.map(lambda leaf, first=first: leaf[first], fitted[name].weights[0])
         rows |= {
             f"{name}, {'all' if level == 'latent' else level}": shown(back, images)
             for level, back in through_levels(model, params, images).items()

@@ -42,7 +42,7 @@ from dl_jax.models import (
     with_preprocessing,
 )
 from dl_jax.optim import OptimizerConfig, make_optimizer
-from dl_jax.reports import data_figure, report_each
+from dl_jax.reports import check_some_trained, data_figure, report_each
 from dl_jax.runs import RunOptions, launch, open_run
 from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, predict
 from experiments.generative.few_labels import (
@@ -137,15 +137,18 @@ def main(config: Config) -> None:
         evaluate = make_evaluate(learner, config.fit.evaluation_batch_size)
         losses[kind] = evaluate(trained.best, test).means()
         coders[kind] = coder_of(maker, sizes, trained)
+    fitted = {kind: coder.fitted for kind, coder in coders.items()}
+    check_some_trained(fitted)
+    sound = {kind: coder for kind, coder in coders.items() if coder.fitted.trained.size}
     codes = {kind: codes_of(c.encode, c.fitted.weights, data) for kind, c in coders.items()}
     encoder, _ = split(autoencoder(**sizes), "encoder")
     learned_nothing = untrained(encoder, config.latent_dim, data, config.fit.seed)
     probed = {
         name: probe(found, subsets, data) for name, found in (codes | learned_nothing).items()
     }
-    tuned, fitted = {}, {kind: coder.fitted for kind, coder in coders.items()}
-    for name in (*coders, SCRATCH):
-        model, start = beginning(coders.get(name), sizes, train.num_classes)
+    tuned = {}
+    for name in (*sound, SCRATCH):
+        model, start = beginning(sound.get(name), sizes, train.num_classes)
         tuned[name], tunings = fine_tuned(
             name, model, start, subsets, data, config.optimizer, config.tune, config.least_steps,
             run,
@@ -156,16 +159,16 @@ def main(config: Config) -> None:
             "accuracy": probed[kind][len(train)],
             **losses[kind],
             "linear_probe": listed(probed[kind]),
-            "fine_tuning": listed(tuned[kind]),
+            "fine_tuning": listed(tuned.get(kind, {})),
         }
         for kind in config.kinds
     }
     figures = {
         "data": data_figure(data),
-        "reconstructions": partial(draw_reconstructions, config, coders, test),
-        "codes": partial(draw_codes, coders, codes, test),
-        "samples": partial(draw_samples, coders, config),
-        "interpolation": partial(draw_interpolation, coders, codes, test),
+        "reconstructions": partial(draw_reconstructions, config, sound, test),
+        "codes": partial(draw_codes, sound, codes, test),
+        "samples": partial(draw_samples, sound, config),
+        "interpolation": partial(draw_interpolation, sound, codes, test),
         "probes": partial(draw_accuracy, probed),
         "fine_tuning": partial(draw_accuracy, tuned),
     }
@@ -226,14 +229,14 @@ def coder_of(maker: str, sizes: Mapping, fitted: Fitted) -> Coder:
 
 
 def decoded(coder: Coder, codes: np.ndarray) -> np.ndarray:
-    """The first replica's images of codes, in [0, 1]."""
+    """Images of codes by the first sound replica, in [0, 1]."""
     given = Dataset("codes", "test", {"code": codes})
     return np.clip(predict(coder.decode, *first_of(coder.fitted), given, inputs="code"), 0, 1)
 
 
 def first_of(fitted: Fitted) -> Weights:
-    """Parameters and state of the first replica."""
-    return jax.tree.map(lambda leaf: leaf[0], fitted.weights)
+    """Parameters and state of the first sound replica."""
+    return jax.tree.map(lambda leaf: leaf[fitted.trained[0]], fitted.weights)
 
 
 def beginning(
@@ -241,7 +244,7 @@ def beginning(
 ) -> tuple[Model, Weights | None]:
     """A classifier, a linear layer of an encoder's codes, and what it begins with, if anything.
 
-    Of an autoencoder with replicas, it begins with the first.
+    Of an autoencoder with replicas, it begins with the first sound one.
     """
     encode = coder.encode if coder else split(autoencoder(**sizes), "encoder")[0]
     head = linear(sizes["latent_dim"], num_classes)
@@ -274,8 +277,10 @@ def draw_codes(coders: Mapping[str, Coder], codes: Mapping[str, Codes], test: Im
     """Codes of test images in the plane: the two directions in which they vary most."""
     few = test.take(POINTS)
     panels = {
-        kind: PCA(2, random_state=0).fit_transform(codes[kind]["test"][0][: len(few)])
-        for kind in coders
+        kind: PCA(2, random_state=0).fit_transform(
+            codes[kind]["test"][coder.fitted.trained[0]][: len(few)]
+        )
+        for kind, coder in coders.items()
     }
     return plots.labeled_points(panels, labels_of(few), test.classes)
 
@@ -294,7 +299,7 @@ def draw_interpolation(coders: Mapping[str, Coder], codes: Mapping[str, Codes], 
     mixed = to_unit(test.arrays["image"][[0, other]])
     rows = {"pixels": np.asarray([(1 - s) * mixed[0] + s * mixed[1] for s in t[:, 0]])}
     for kind, coder in coders.items():
-        a, b = codes[kind]["test"][0][[0, other]]
+        a, b = codes[kind]["test"][coder.fitted.trained[0]][[0, other]]
         rows[kind] = decoded(coder, (1 - t) * a + t * b)
     return plots.image_rows(rows)
 

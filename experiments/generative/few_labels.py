@@ -16,11 +16,12 @@ from sklearn.decomposition import PCA
 from dl_jax import plots
 from dl_jax.data import Dataset, ImageDataset
 from dl_jax.errors import UsageError
-from dl_jax.evaluation import probe_accuracy
+from dl_jax.evaluation import measure_replicas, probe_accuracy
 from dl_jax.functional import cross_entropy
 from dl_jax.learners import Weights, supervised
 from dl_jax.models import Model, to_unit, with_preprocessing
 from dl_jax.optim import OptimizerConfig, make_optimizer
+from dl_jax.reports import mean_and_std
 from dl_jax.runs import Run
 from dl_jax.training import FitConfig, Fitted, fit, make_evaluate, predict
 
@@ -58,18 +59,21 @@ def codes_of(encoder: Model, weights: Weights, data: Splits) -> Codes:
 
 
 def probe(found: Codes, subsets: Mapping[int, np.ndarray], data: Splits) -> Accuracies:
-    """Linear probes of the features of each replica."""
+    """Linear probes of the features of each replica; not a number for one that diverged."""
     labels, classes = {s: labels_of(each) for s, each in data.items()}, data["train"].num_classes
-    accuracy = {}
-    for count, indices in subsets.items():
-        few = {**labels, "train": labels["train"][indices]}
-        each = []
-        for replica in range(len(found["train"])):
-            own = {s: x[replica] for s, x in found.items()}
-            own["train"] = own["train"][indices]
-            each.append(probe_accuracy(own, few, classes))
-        accuracy[count] = np.array(each)
-    return accuracy
+
+    def accuracies(*codes: np.ndarray) -> dict[int, float]:
+        own = dict(zip(found, codes, strict=True))
+        return {
+            count: probe_accuracy(
+                {**own, "train": own["train"][indices]},
+                {**labels, "train": labels["train"][indices]},
+                classes,
+            )
+            for count, indices in subsets.items()
+        }
+
+    return measure_replicas(accuracies, [*subsets], *found.values())
 
 
 def untrained(encoder: Model, numbers: int, data: Splits, seed: int) -> dict[str, Codes]:
@@ -135,9 +139,9 @@ def steps_for(tune: FitConfig, count: int, least_steps: int) -> FitConfig:
     return replace(tune, batch_size=batch, steps=steps, evaluate_every=every)
 
 
-def listed(accuracy: Accuracies) -> dict[str, list[float]]:
-    """Accuracies of replicas by the number of labels, as JSON has them."""
-    return {str(count): np.ravel(values).tolist() for count, values in accuracy.items()}
+def listed(accuracy: Accuracies) -> dict[str, list[float | None]]:
+    """Accuracies of replicas by the number of labels, for JSON: None of one that diverged."""
+    return {str(count): mean_and_std(values)["values"] for count, values in accuracy.items()}
 
 
 def draw_accuracy(found: Mapping[str, Accuracies]):

@@ -19,7 +19,7 @@ import numpy as np
 from dl_jax import plots
 from dl_jax.data import Dataset, ImageData, ImageDataset, noise
 from dl_jax.errors import check_distinct, check_integer, check_multiple, check_range
-from dl_jax.evaluation import nearest_examples
+from dl_jax.evaluation import measure_replicas, nearest_examples
 from dl_jax.learners import (
     GAMES,
     GameName,
@@ -48,6 +48,7 @@ from experiments.generative.judge import (
 
 SHOWN = 10
 """Images in a row of a figure, and rows of samples over training."""
+DISTANCE = "distance_to_training"
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,12 @@ def main(config: Config) -> None:
         fitted[name] = fit(learner, few, config.fit, part, evaluate=watch)
         given = noise_for(sizes, 5 * config.samples, seed=1)
         images = samples_of(generator, fitted[name].weights, given)
-        measured[name] = judged(images, judge, at_test, given.arrays.get("label")) | {
-            "distance_to_training": np.array([distance_to(known, flat(each)) for each in images])
+        measured[name] = {
+            **judged(images, judge, at_test, given.arrays.get("label")),
+            **measure_replicas(partial(distance, known=known), [DISTANCE], images),
         }
-        made |= {name: images[0]} if np.isfinite(images[0]).all() else {}
+        if fitted[name].trained.size:
+            made[name] = images[fitted[name].trained[0]]
     figures = {
         "data": data_figure(data),
         "samples": partial(draw_samples, made, data["test"]),
@@ -170,6 +173,11 @@ def samples_of(generator: Model, weights: Weights, given: Dataset) -> np.ndarray
     return np.round((x + 1) * 127.5) / np.float32(255)
 
 
+def distance(images: np.ndarray, *, known: np.ndarray) -> dict[str, float]:
+    """How far the images of one generator are from the nearest known ones."""
+    return {DISTANCE: distance_to(known, flat(images))}
+
+
 def watched(
     run: Run,
     learner: Learner,
@@ -194,7 +202,7 @@ def watched(
 
 
 def draw_samples(made: Mapping[str, np.ndarray], test: ImageDataset):
-    """Test images, and samples of the first replica of each game."""
+    """Test images, and samples of the first sound replica of each game."""
     count = min(2 * SHOWN, len(test))
     rows = {name: images[:count] for name, images in made.items()}
     return plots.image_rows({"real": np.asarray(test.arrays["image"][:count]), **rows})
@@ -223,7 +231,8 @@ def draw_interpolations(
             if sizes["num_classes"]:
                 along["label"] = np.full(SHOWN, number % sizes["num_classes"], np.int32)
             given = Dataset("noise", "test", along)
-            rows[f"{name} {number + 1}"] = samples_of(generator, fitted[name].weights, given)[0]
+            images = samples_of(generator, fitted[name].weights, given)
+            rows[f"{name} {number + 1}"] = images[fitted[name].trained[0]]
     return plots.image_rows(rows)
 
 

@@ -20,7 +20,12 @@ import numpy as np
 from dl_jax import plots
 from dl_jax.data import MIXTURES, Dataset, mixture_centers, mixture_splits, noise, toy_splits
 from dl_jax.errors import check_distinct, check_integer, check_multiple, check_range
-from dl_jax.evaluation import modes_covered, sample_precision_recall, sliced_wasserstein
+from dl_jax.evaluation import (
+    measure_replicas,
+    modes_covered,
+    sample_precision_recall,
+    sliced_wasserstein,
+)
 from dl_jax.learners import GAMES, GameName, Learner, TrainState, averaged, over_seeds
 from dl_jax.models import Model, mlp_critic, mlp_generator
 from dl_jax.optim import OptimizerConfig, make_optimizer
@@ -145,12 +150,7 @@ def samples_of(generator: Model, weights, config: Config, *, seed: int) -> np.nd
 
 def quality(samples: np.ndarray, real: Dataset) -> dict[str, np.ndarray]:
     """How good the samples of each replica are; not a number for one that diverged."""
-    finite = np.isfinite(samples).all((1, 2))
-    each = [measured_points(one, real) for one in samples[finite]]
-    found = {name: np.full(len(samples), np.nan) for name in named(real)}
-    for name, values in found.items():
-        values[finite] = [one[name] for one in each]
-    return found
+    return measure_replicas(partial(measured_points, real=real), [*named(real)], samples)
 
 
 def named(real: Dataset) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dl_jax.data import Dataset, ImageDataset, image_statistics
 from dl_jax.evaluation import (
     frechet_distance,
     inception_score,
+    measure_replicas,
     nearest_examples,
     sample_precision_recall,
     to_probabilities,
@@ -40,6 +41,8 @@ QUALITY = {
 """What is measured of samples at each evaluation, with the title of its panel."""
 OTHERS = ("precision", "recall", "rarest_class", "commonest_class")
 """What is measured beside."""
+OBEYED = "obeyed"
+"""The share of samples that are of the class that they were told."""
 
 
 class Judge(NamedTuple):
@@ -85,16 +88,15 @@ def judged(
     Where they were told classes, the shares of classes are given, and what counts is `obeyed`: how
     many are of the class that they were told.
     """
-    names = (*QUALITY, *OTHERS, *(() if told is None else ("obeyed",)))
-    found = {name: np.full(len(images), np.nan) for name in names}
-    for replica in np.flatnonzero(np.isfinite(images).all((1, 2, 3, 4))):
-        pixels = np.round(images[replica] * 255).astype(np.uint8)
+
+    def measure(own: np.ndarray) -> dict[str, float]:
+        pixels = np.round(own * 255).astype(np.uint8)
         seen = seen_by(judge, Dataset("samples", "test", {"image": pixels}))
-        for name, value in worth(seen, real).items():
-            found[name][replica] = value
-        if told is not None:
-            found["obeyed"][replica] = (seen.probabilities.argmax(-1) == told).mean()
-    return found
+        obeyed = {} if told is None else {OBEYED: (seen.probabilities.argmax(-1) == told).mean()}
+        return worth(seen, real) | obeyed
+
+    names = [*QUALITY, *OTHERS, *([] if told is None else [OBEYED])]
+    return measure_replicas(measure, names, images)
 
 
 def worth(samples: Seen, real: Seen) -> dict[str, float]:
@@ -124,8 +126,6 @@ def confident(seen: Seen) -> float:
 
 def distance_to(known: np.ndarray, images: np.ndarray) -> float:
     """The median distance of images to the nearest known one; both as vectors (`flat`)."""
-    if not np.isfinite(images).all():
-        return np.nan
     return float(np.median(nearest_examples(images[:NEIGHBORHOOD], known)[1]))
 
 

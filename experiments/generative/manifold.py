@@ -22,6 +22,7 @@ from sklearn.neighbors import NearestNeighbors
 from dl_jax import plots
 from dl_jax.data import SHEET, Dataset, rolled_sheet
 from dl_jax.errors import UsageError, check_distinct, check_integer, check_range
+from dl_jax.evaluation import measure_replicas
 from dl_jax.functional import gaussian_noise, tanh
 from dl_jax.learners import Learner, over_seeds, reconstructing, variational
 from dl_jax.models import Model, autoencoder, features, variational_autoencoder
@@ -84,7 +85,8 @@ def main(config: Config) -> None:
         layer = "mean" if kind == "variational" else "encoder"
         every = predict(features(model, [layer, "decoder"]), *fitted[kind].weights, test,
                         replicas=True, inputs="point")  # fmt: skip
-        codes[kind] = every[layer][0]
+        if fitted[kind].trained.size:
+            codes[kind] = every[layer][fitted[kind].trained[0]]
         measured[kind] = compared(test, every[layer], every["decoder"])
     principal = PCA(2, random_state=0).fit(data["train"].arrays["point"])
     codes["principal components"] = principal.transform(test.arrays["point"])
@@ -131,13 +133,12 @@ def compared(test: Dataset, codes: np.ndarray, back: np.ndarray) -> dict[str, np
     """
     points, place = (np.asarray(test.arrays[name]) for name in ("point", "place"))
     near = nearest(place)
-    return {
-        "neighbors": np.array([
-            np.mean([len(set(a) & set(b)) for a, b in zip(near, nearest(one), strict=True)])
-            for one in codes
-        ]) / NEIGHBORS,
-        "error": ((back - points) ** 2).mean((1, 2)),
-    }  # fmt: skip
+
+    def measure(codes: np.ndarray, back: np.ndarray) -> dict[str, float]:
+        kept = [len(set(a) & set(b)) for a, b in zip(near, nearest(codes), strict=True)]
+        return {"neighbors": np.mean(kept) / NEIGHBORS, "error": ((back - points) ** 2).mean()}
+
+    return measure_replicas(measure, ["neighbors", "error"], codes, back)
 
 
 def nearest(points: np.ndarray) -> np.ndarray:

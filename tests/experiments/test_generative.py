@@ -51,6 +51,33 @@ def test_a_lost_game_is_marked_and_the_other_is_reported(tmp_path, monkeypatch, 
     assert (tmp_path / "run" / "figures" / "fields.png").is_file()
 
 
+@pytest.mark.parametrize(
+    ("script", "headline", "options"),
+    [
+        (
+            "autoencoders",
+            "accuracy",
+            ("--filters", "4", "--labels", "100", "--least-steps", "9", "--learning-rate", "1"),
+        ),
+        ("manifold", "neighbors", ("--widths", "8", "--examples", "200", "--learning-rate", "1e4")),
+    ],
+)
+def test_a_lost_autoencoder_is_marked_and_the_other_is_reported(
+    tmp_path, monkeypatch, capsys, script, headline, options
+):
+    """At such a rate the sum over pixels of the variational one is no number, the mean is one."""
+    start(
+        monkeypatch, f"generative.{script}", "--kinds", "vanilla", "variational", *options,
+        "--optimizer", "sgd", "--no-stop-on-nonfinite", *TRAINED, "--seeds", "2",
+        "--out", str(tmp_path), "--name", "run",
+    )  # fmt: skip
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert record["test"]["variational"][headline]["diverged"] == 2
+    assert "diverged" not in record["test"]["vanilla"]
+    assert f"variational  {headline} diverged" in capsys.readouterr().out
+    assert (tmp_path / "run" / "figures" / "codes.png").is_file()
+
+
 def test_noise_goes_from_one_to_the_other_on_a_circle():
     random = np.random.default_rng(0)
     a, b = random.normal(size=(2, 50))

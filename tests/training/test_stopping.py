@@ -53,7 +53,7 @@ def nan_from(step: int, learner: Learner) -> Learner:
 @pytest.mark.parametrize("loop", ["compiled", "python"])
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(tmp_path: Path, loop: str):
     run = tiny_run(tmp_path)
-    message = "not finite at step 10; .* that of step 8 is kept: lower the learning rate"
+    message = "not finite at step 10; the checkpoint of step 8 is kept in .*: lower the learning"
     with pytest.raises(RunError, match=message):
         fit(nan_from(10, tiny_learner()), tiny_data(), tiny_config(loop=loop), run)
     with Checkpoints(run.checkpoints) as checkpoints:
@@ -93,7 +93,8 @@ def test_the_replica_that_failed_first_is_named(tmp_path: Path):
         return state, metrics.replace(sums=sums)
 
     config = tiny_config(log_every=100, evaluate_every=100, checkpoint_every=8)
-    with pytest.raises(RunError, match="loss is not finite at step 10 in replica 1"):
+    message = "loss is not finite at step 10 in replica 1; .* by --no-stop-on-nonfinite"
+    with pytest.raises(RunError, match=message):
         fit(learner._replace(train_step=train_step), tiny_data(), config, tiny_run(tmp_path))
 
 

@@ -45,7 +45,7 @@ with checking_shapes("dl_jax.functional"):
         random_horizontal_flip,
     )
     from dl_jax.functional.broadcasting import broadcast_shapes, broadcast_tensors, expand_as
-    from dl_jax.functional.convolution import conv2d, conv2d_transpose
+    from dl_jax.functional.convolution.convolve import conv2d, conv2d_transpose
     from dl_jax.functional.corruption import (
         gaussian_noise,
         hide_patches,

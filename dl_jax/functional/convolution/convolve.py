@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from dl_jax.functional.channels import spread_channels
-from dl_jax.functional.conv_rules import conv_ops
-from dl_jax.functional.patches import ConvSpec
+from dl_jax.functional.convolution.rules import conv_ops
+from dl_jax.functional.convolution.spec import ConvSpec
 from dl_jax.functional.windows import (
     CountOrPair,
     Padding,
@@ -45,7 +45,7 @@ def conv2d(
         ValueError: channels, groups, sizes or padding do not fit together.
 
     Reverse-mode derivatives of any order are available (no forward mode), and `vmap` over kernels
-    is fast: see `dl_jax.functional.conv_rules`.
+    is fast: see `dl_jax.functional.convolution.rules`.
 
     Source: LeCun et al. (1989), "Backpropagation applied to handwritten zip code recognition".
     """

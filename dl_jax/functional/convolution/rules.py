@@ -23,20 +23,21 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
-from jaxtyping import Float
 
-from dl_jax.functional.patches import (
-    ConvSpec,
-    convolve_blocks,
+from dl_jax.functional.convolution.blocks import convolve_blocks, has_fast_blocks
+from dl_jax.functional.convolution.patches import (
     convolve_patches,
-    has_fast_blocks,
     has_fast_patches,
     kernel_gradient_patches,
 )
+from dl_jax.functional.convolution.spec import ConvSpec, Image, Kernel, Output
+from dl_jax.functional.convolution.winograd import (
+    convolve_tiles,
+    has_fast_tiles,
+    input_gradient_tiles,
+    kernel_gradient_tiles,
+)
 
-Image = Float[jax.Array, "batch height width in_channels"]
-Kernel = Float[jax.Array, "kernel_height kernel_width in_per_group out_channels"]
-Output = Float[jax.Array, "batch out_height out_width out_channels"]
 Bilinear = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -111,7 +112,7 @@ def _with_batching_rule(bilinear: Bilinear, *, foldable: bool) -> Bilinear:
 
 
 def _direct(spec: ConvSpec) -> ConvOps:
-    """The three maps, computed by XLA's convolution or by im2col, without rules of their own."""
+    """The three maps, computed on the fastest path, without rules of their own."""
     # `linear_transpose` uses only the type of its zeros; under `shard_map` the type includes the
     # mesh axes along which they vary, hence `zeros_like`.
 
@@ -140,21 +141,28 @@ def _direct(spec: ConvSpec) -> ConvOps:
 
     if spec.groups > 1 or jax.default_backend() != "cpu":
         return ConvOps(convolve, input_gradient, kernel_gradient)
-    by_patches = partial(has_fast_patches, spec)
+
+    def fast_convolve(x: Image, w: Kernel) -> Output:
+        if has_fast_tiles(spec, x.shape[-1], x.dtype):
+            return convolve_tiles(spec, x, w)
+        if has_fast_patches(spec, x.shape[-1]):
+            return convolve_patches(spec, x, w)
+        return convolve(x, w)
 
     def fast_input_gradient(g: Output, w: Kernel) -> Image:
         channels = w.shape[2]
+        if has_fast_tiles(spec, channels, g.dtype):
+            return input_gradient_tiles(spec, g, w)
         if not has_fast_blocks(spec, channels):
             return input_gradient(g, w)
-        by_blocks = convolve_patches if by_patches(channels) else convolve_blocks
+        by_blocks = convolve_patches if has_fast_patches(spec, channels) else convolve_blocks
         return transposed(partial(by_blocks, spec), g, w)
 
-    return ConvOps(
-        lambda x, w: convolve_patches(spec, x, w) if by_patches(x.shape[-1]) else convolve(x, w),
-        fast_input_gradient,
-        lambda x, g: (
-            kernel_gradient_patches(spec, x, g)
-            if by_patches(x.shape[-1])
-            else kernel_gradient(x, g)
-        ),
-    )
+    def fast_kernel_gradient(x: Image, g: Output) -> Kernel:
+        if has_fast_tiles(spec, x.shape[-1], x.dtype):
+            return kernel_gradient_tiles(spec, x, g)
+        if has_fast_patches(spec, x.shape[-1]):
+            return kernel_gradient_patches(spec, x, g)
+        return kernel_gradient(x, g)
+
+    return ConvOps(fast_convolve, fast_input_gradient, fast_kernel_gradient)

@@ -148,13 +148,15 @@ def test_inside_a_scan():
     close(jax.jit(jax.value_and_grad(rolled))(kernel), jax.jit(jax.value_and_grad(loop))(kernel))
 
 
-@pytest.mark.parametrize(("channels", "side"), [(1, 3), (4, 3), (4, 4), (65, 4)])
-def test_inside_shard_map(channels, side):
+@pytest.mark.parametrize(
+    ("channels", "side", "filters"), [(1, 3, 4), (4, 3, 4), (4, 4, 4), (65, 4, 4), (32, 4, 128)]
+)
+def test_inside_shard_map(channels, side, filters):
     """Images cut over eight devices, one kernel for all: gradients are those of one device."""
     assert jax.device_count() == 8
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    x, bias = normal(0, 8, 6, 6, channels), normal(2, 4)
-    kernel = normal(1, side, side, channels, 4)
+    x, bias = normal(0, 8, 6, 6, channels), normal(2, filters)
+    kernel = normal(1, side, side, channels, filters)
 
     def mean(x, kernel, bias):
         return jnp.mean(jnp.tanh(conv2d(x, kernel, bias, stride=2)) ** 2)

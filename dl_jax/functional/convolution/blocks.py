@@ -5,7 +5,6 @@ is one of `[h, w, 4 channels]` whose pixels are its blocks (space to depth), and
 """
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
@@ -48,8 +47,7 @@ def convolve_blocks(spec: ConvSpec, x: Image, w: Kernel) -> Output:
 
 def image_blocks(spec: ConvSpec, x: Image) -> Blocks:
     """The blocks of the padded image, one more than outputs along each axis."""
-    x = jnp.pad(x, ((0, 0), *spec.padding, (0, 0)))
-    batch, height, width, channels = x.shape
+    batch, height, width, channels = (x := spec.pad(x)).shape
     blocks = x.reshape(batch, height // 2, 2, width // 2, 2, channels).swapaxes(2, 3)
     return blocks.reshape(batch, height // 2, width // 2, 4 * channels)
 
@@ -58,9 +56,7 @@ def image_of_blocks(spec: ConvSpec, blocks: Blocks) -> Image:
     """The image whose blocks they are, without its padding."""
     batch, rows, columns, channels = blocks.shape
     x = blocks.reshape(batch, rows, columns, 2, 2, channels // 4).swapaxes(2, 3)
-    x = x.reshape(batch, 2 * rows, 2 * columns, channels // 4)
-    (top, _), (left, _) = spec.padding
-    return x[:, top : top + spec.image[0], left : left + spec.image[1]]
+    return spec.unpad(x.reshape(batch, 2 * rows, 2 * columns, channels // 4))
 
 
 def kernel_blocks(w: Kernel) -> KernelBlocks:

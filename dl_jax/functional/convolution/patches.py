@@ -51,7 +51,7 @@ def _patches(spec: ConvSpec, x: Image) -> Float[jax.Array, "batch out_height out
     if halves(spec):
         x, kernel, stride, dilation = image_blocks(spec, x), (2, 2), (1, 1), (1, 1)
     else:
-        x = jnp.pad(x, ((0, 0), *spec.padding, (0, 0)))
+        x = spec.pad(x)
         kernel, stride, dilation = spec.kernel, spec.stride, spec.dilation
     reach = [(size - 1) * step for size, step in zip(kernel, dilation, strict=True)]
     height, width = (x.shape[axis + 1] - reach[axis] for axis in (0, 1))

@@ -173,9 +173,7 @@ def convolution_case(draw, random):
 
 def halving_case(draw, random):
     """Kernels of 4x4 with stride 2 take the path of blocks where the padded image is even."""
-    height, width, channels = draw(
-        st.sampled_from(((6, 8, 5), (4, 6, 64), (7, 6, 4), (8, 4, 1), (4, 6, 2)))
-    )
+    height, width, channels = draw(st.sampled_from(((6, 8, 5), (4, 6, 2), (7, 6, 4), (8, 4, 1))))
     return Case(
         random.normal(size=(2, height, width, channels)),
         random.normal(size=(4, 4, channels, draw(st.sampled_from((3, 2))))),

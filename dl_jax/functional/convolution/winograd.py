@@ -17,8 +17,8 @@ Each of its three derivatives takes the parts of two, multiplies them as matrice
 channels]`, and puts the third together by the transpose of what takes it apart. Kernels of 3x3 have
 sixteen parts in place of 36 products. Those of 4x4 with stride 2 are of 2x2 on `blocks`.
 
-Sums of differences round off a little more than the convolution does: in float32 by some millionths
-of the largest number, in narrower types by too much.
+Sums of differences round off a little more than the convolution does: in float32 by up to a
+millionth of the largest number, in narrower types by too much.
 
 Source: Winograd (1980), "Arithmetic complexity of computations"; Lavin and Gray (2015),
 arXiv:1509.09308.

@@ -131,15 +131,16 @@ def compilation(
 
 
 def flops(learner: Learner, batch: Batch | None = None) -> float:
-    """Operations of one training step, as XLA counts them; of convolutions those of the sum itself.
+    """Operations of one training step, as XLA counts them.
 
-    Winograd's have fewer products, which is what makes them fast: a rate counts what is computed.
+    Those of a convolution are the products of its definition, not Winograd's fewer.
     """
     batch = examples(BATCH, learner.streams) if batch is None else batch
     state = jax.eval_shape(learner.init, jax.random.key(0))
     with mock.patch.object(rules, "has_fast_tiles", return_value=False):
         # A function of its own: the trace of `train_step` itself would be found again.
         lowered = jax.jit(lambda *given: learner.train_step(*given)).lower(state, batch)
+    jax.clear_caches()  # what was traced so must not be measured
     return float(lowered.cost_analysis()["flops"])
 
 

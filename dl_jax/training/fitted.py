@@ -32,7 +32,7 @@ class Fitted(NamedTuple):
 
     @property
     def trained(self) -> np.ndarray:
-        """Indices of the replicas that have parameters: that had a finite evaluation."""
+        """Indices of the replicas that had a finite evaluation; of all without a validation set."""
         return np.flatnonzero(np.ravel(self.best_step) != NEVER)
 
 

@@ -302,7 +302,7 @@ class Session:
         which = f" in replica {steps.argmin()}" if first_bad.ndim else ""
         kept = self.checkpoints.latest
         remains = "no checkpoint" if kept is None else f"the checkpoint of step {kept}"
-        others = ", or train on with the others by --no-stop-on-nonfinite" if which else ""
+        others = ", or train on with the others (no-stop-on-nonfinite)" if steps.size > 1 else ""
         raise RunError(
             f"the {what} not finite at step {steps.min()}{which}; {remains} is kept in "
             f"{self.run.checkpoints}{f' ({failure})' if failure else ''}: lower the learning rate "

@@ -175,12 +175,15 @@ def aligned(
         with_preprocessing(every, to_unit), params, state, images.take(MEASURED), replicas=True
     )
     return {
-        f"{level}_cka": np.array([
-            linear_cka(*(x.reshape(len(x), -1) for x in pair))
-            for pair in zip(found[before], found[after], strict=True)
-        ])
+        f"{level}_cka": measure_replicas(alike, ["cka"], found[before], found[after])["cka"]
         for level, before, after in zip(levels, went_in, came_back, strict=True)
     }  # fmt: skip
+
+
+def alike(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
+    """The alignment of two levels; not a number where one says the same of all images."""
+    pair = [x.reshape(len(x), -1) for x in (before, after)]
+    return {"cka": linear_cka(*pair) if all(np.ptp(x, 0).any() for x in pair) else np.nan}
 
 
 # The linear one.

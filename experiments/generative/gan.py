@@ -188,13 +188,14 @@ def watched(
     config: Config,
     state: TrainState,
 ) -> Mapping[str, np.ndarray]:
-    """Judge the samples at one time, and keep some of the first replica."""
+    """Judge the samples at one time, and keep some of the first replica that makes any."""
     given = noise_for(sizes, config.samples, seed=0)
     images = samples_of(generator, learner.weights(state), given)
-    if run.writes and np.isfinite(images[0]).all():
+    sound = np.flatnonzero(np.isfinite(images).all((1, 2, 3, 4)))
+    if run.writes and sound.size:
         path = run.sample(int(np.ravel(state.step)[0]), ".npy")
         with run.writing(path):
-            np.save(path, images[0, :SHOWN])
+            np.save(path, images[sound[0], :SHOWN])
     return judged(images, judge, real, given.arrays.get("label"))
 
 

@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -76,6 +78,56 @@ def test_a_lost_autoencoder_is_marked_and_the_other_is_reported(
     assert "diverged" not in record["test"]["vanilla"]
     assert f"variational  {headline} diverged" in capsys.readouterr().out
     assert (tmp_path / "run" / "figures" / "codes.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("script", "headline", "options"),
+    [
+        ("autoencoders", "accuracy", ("--kinds", "vanilla", "--filters", "4", "--labels", "100",
+                                      "--least-steps", "9")),
+        ("manifold", "neighbors", ("--kinds", "vanilla", "--widths", "8", "--examples", "200")),
+        ("autoencoder_inversion", "loss", ("--filters", "2", "--widths", "8", "--linear-fit.steps",
+                                           "6", "--linear-fit.evaluate-every", "3")),
+        ("gan_plane", "modes", ("--games", "wgan_clip", "--width", "8", "--examples", "2500")),
+        ("gan", "frechet_distance", ("--games", "wgan_clip", "--width", "2", "--hidden-dim", "4",
+                                     "--samples", "20", "--judge.steps", "6")),
+    ],
+)  # fmt: skip
+def test_where_the_first_replica_is_lost_the_second_is_reported_and_drawn(
+    tmp_path, monkeypatch, script, headline, options
+):
+    module = module_of(f"generative.{script}")
+    train = module.fit
+    monkeypatch.setattr(
+        module, "fit", lambda *given, **named: without_first(train(*given, **named))
+    )
+    start(
+        monkeypatch, f"generative.{script}", *options, *TRAINED, "--seeds", "2",
+        "--out", str(tmp_path), "--name", "run",
+    )  # fmt: skip
+    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    for measured in record["test"].values():
+        lost, kept = measured[headline]["values"]
+        assert lost is None
+        assert np.isfinite(kept)
+    assert any((tmp_path / "run" / "figures").iterdir())
+
+
+def without_first(fitted):
+    """As if the first of two replicas had never had a finite evaluation."""
+
+    def lost(leaf):
+        floats = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        return jnp.asarray(leaf).at[0].set(jnp.nan) if floats else leaf
+
+    best, weights = jax.tree.map(lost, (fitted.best, fitted.weights))
+    return fitted._replace(best=best, weights=weights, best_step=np.array([-1, 3]))
+
+
+def test_a_level_that_says_nothing_has_no_alignment():
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    assert INVERSION.alike(x, x)["cka"] == pytest.approx(1)
+    assert np.isnan(INVERSION.alike(x, np.ones_like(x))["cka"])
 
 
 def test_noise_goes_from_one_to_the_other_on_a_circle():

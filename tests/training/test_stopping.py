@@ -93,7 +93,7 @@ def test_the_replica_that_failed_first_is_named(tmp_path: Path):
         return state, metrics.replace(sums=sums)
 
     config = tiny_config(log_every=100, evaluate_every=100, checkpoint_every=8)
-    message = "loss is not finite at step 10 in replica 1; .* by --no-stop-on-nonfinite"
+    message = "loss is not finite at step 10 in replica 1; .* with the others .no-stop"
     with pytest.raises(RunError, match=message):
         fit(learner._replace(train_step=train_step), tiny_data(), config, tiny_run(tmp_path))
 

@@ -143,7 +143,7 @@ def _direct(spec: ConvSpec) -> ConvOps:
         return ConvOps(convolve, input_gradient, kernel_gradient)
 
     def fast_convolve(x: Image, w: Kernel) -> Output:
-        if has_fast_tiles(spec, len(x), x.shape[-1], w.shape[-1], x.dtype):
+        if has_fast_tiles(spec, x.shape[0], x.shape[-1], w.shape[-1], x.dtype):
             return convolve_tiles(spec, x, w)
         if has_fast_patches(spec, x.shape[-1]):
             return convolve_patches(spec, x, w)
@@ -151,7 +151,7 @@ def _direct(spec: ConvSpec) -> ConvOps:
 
     def fast_input_gradient(g: Output, w: Kernel) -> Image:
         channels = w.shape[2]
-        if has_fast_tiles(spec, len(g), channels, g.shape[-1], g.dtype):
+        if has_fast_tiles(spec, g.shape[0], channels, g.shape[-1], g.dtype):
             return input_gradient_tiles(spec, g, w)
         if not has_fast_blocks(spec, channels):
             return input_gradient(g, w)
@@ -159,7 +159,7 @@ def _direct(spec: ConvSpec) -> ConvOps:
         return transposed(partial(by_blocks, spec), g, w)
 
     def fast_kernel_gradient(x: Image, g: Output) -> Kernel:
-        if has_fast_tiles(spec, len(x), x.shape[-1], g.shape[-1], x.dtype):
+        if has_fast_tiles(spec, x.shape[0], x.shape[-1], g.shape[-1], x.dtype):
             return kernel_gradient_tiles(spec, x, g)
         if has_fast_patches(spec, x.shape[-1]):
             return kernel_gradient_patches(spec, x, g)

@@ -18,7 +18,8 @@ channels]`, and puts the third together by the transpose of what takes it apart.
 sixteen parts in place of 36 products. Those of 4x4 with stride 2 are of 2x2 on `blocks`.
 
 Sums of differences round off a little more than the convolution does: in float32 by up to a
-millionth of the largest number, in narrower types by too much.
+millionth of the largest number, in narrower types by too much. A number that is infinite, or very
+large beside the others, also disturbs outputs of its tile that do not see it.
 
 Source: Winograd (1980), "Arithmetic complexity of computations"; Lavin and Gray (2015),
 arXiv:1509.09308.
@@ -28,7 +29,7 @@ from collections.abc import Sequence
 from functools import reduce
 from math import isqrt, prod
 from operator import add
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +50,7 @@ from dl_jax.functional.windows import Size
 MIN_CHANNELS = 128
 """On either side of a product; with fewer, parts cost more than products save (decision 9)."""
 MAX_NUMBERS = 2**24
-"""In all parts of the images: with more, writing and reading them costs more than that."""
+"""In all parts of the images or of the outputs: with more, these cost what the products save."""
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 Parts = list[Float[jax.Array, "tiles channels"]]
 KernelParts = list[Float[jax.Array, "channels out_channels"]]
@@ -75,22 +76,27 @@ FILTERINGS = {
         outputs=((1, 0), (1, 1), (1, -1), (0, 1)),
     ),
 }
-"""Two outputs at a time, by the side of the kernel."""
+"""By the side of the kernel: F(2x2, 2x2) and F(2x2, 3x3), where two outputs are made at a time."""
 
 
 def has_fast_tiles(
-    spec: ConvSpec, batch: int, channels: int, out_channels: int, dtype: jnp.dtype
+    spec: ConvSpec, batch: Any, channels: int, out_channels: int, dtype: jnp.dtype
 ) -> bool:
-    """Whether all three maps are faster by tiles, and exact enough."""
-    if not (halves(spec) or _is_whole(spec)) or accumulation_dtype(dtype) != dtype:
+    """Whether the three maps are exact enough by tiles, and faster as measured from four images on.
+
+    Never where the batch is a symbol, as `jax.export` has it.
+    """
+    if not (halves(spec) or _is_3x3(spec)) or not isinstance(batch, int):
         return False
-    sides = 4 * channels if halves(spec) else channels, out_channels
-    numbers = len(_filtering(spec).pixels) ** 2 * batch * prod(_tiles(spec)) * max(sides)
-    return min(sides) >= MIN_CHANNELS and numbers <= MAX_NUMBERS
+    sides = (4 * channels if halves(spec) else channels), out_channels
+    parts = len(_filtering(spec).pixels) ** 2
+    numbers = parts * batch * prod(_tiles(spec)) * max(sides)
+    exact = accumulation_dtype(dtype) == dtype
+    return exact and min(sides) >= MIN_CHANNELS and numbers <= MAX_NUMBERS
 
 
-def _is_whole(spec: ConvSpec) -> bool:
-    """Whether it is a 3x3 convolution that makes an output of every pixel."""
+def _is_3x3(spec: ConvSpec) -> bool:
+    """Whether the kernel is of 3x3 and moves pixel by pixel."""
     return (spec.kernel, spec.stride, spec.dilation, spec.groups) == ((3, 3), (1, 1), (1, 1), 1)
 
 

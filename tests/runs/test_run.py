@@ -358,6 +358,7 @@ def test_tensorboard_events(tmp_path: Path):
     assert logged == [
         ("train/epoch", 0.2, 2), ("train/seconds", 0.5, 2), ("train/loss/replica1", 0.6, 2)
     ]  # fmt: skip
+    run._events.close()  # its thread would see that the next test takes the module away
 
 
 def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -109,9 +109,12 @@ def test_where_the_first_replica_is_lost_the_second_is_reported_and_drawn(
 
 
 def lose_first(monkeypatch, script):
-    """Let the script train as if the first of two replicas never had a finite evaluation."""
+    """Let the script train as if the first of two replicas never had a finite evaluation.
+
+    What it draws of images must be of the other one.
+    """
     module = module_of(script)
-    train = module.fit
+    train, draw = module.fit, module.plots.image_rows
 
     def lost(leaf):
         floats = jnp.issubdtype(leaf.dtype, jnp.inexact)
@@ -123,7 +126,12 @@ def lose_first(monkeypatch, script):
         steps = np.where([True, False], -1, fitted.best_step)
         return fitted._replace(best=best, weights=weights, best_step=steps)
 
+    def image_rows(rows):
+        assert all(np.isfinite(images).all() for images in rows.values())
+        return draw(rows)
+
     monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(module.plots, "image_rows", image_rows)
 
 
 def test_a_level_that_says_nothing_has_no_alignment():
